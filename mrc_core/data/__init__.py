@@ -1,0 +1,1 @@
+"""Data: object sets and synthetic scenes."""

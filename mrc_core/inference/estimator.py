@@ -1,0 +1,161 @@
+"""The estimator: a frame and its detections in, poses out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mrc_core.inference.bundle import Bundle
+from mrc_core.inference.crops import check_intrinsics, extract_crops, image_to_tensor
+from mrc_core.model.two_stage import CropRenderer, Crops, TwoStage
+from mrc_core.rendering import create_renderer
+
+Precision = Literal["fp32", "bf16", "fp16"]
+
+
+@dataclass(frozen=True)
+class Detection:
+    """A detected object: box corners x0, y0, x1, y1 in image pixels; the score is the detector's own."""
+
+    class_id: str
+    box_xyxy_px: tuple[float, float, float, float]
+    score: float = 1.0
+
+
+@dataclass(frozen=True)
+class PoseEstimate:
+    """The pose of one detection.
+
+    cam_from_obj: (4, 4) float64, metres, from the mesh's frame to the camera's optical frame.
+    score: the network's own, 0..1: how sure stage 1 is of its rotation bucket. Not calibrated.
+    covariance: (6, 6) or None where unknown.
+    """
+
+    class_id: str
+    cam_from_obj: np.ndarray
+    score: float
+    covariance: np.ndarray | None
+    detection: Detection
+
+
+class PoseEstimator:
+    """Runs a bundle on frames. Not thread-safe: one caller at a time."""
+
+    def __init__(self, bundle: Bundle, renderer: CropRenderer, device: torch.device, precision: Precision) -> None:
+        self.bundle, self.device, self.precision = bundle, device, precision
+        self.class_ids = bundle.class_ids
+        autocast = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}[precision]
+        self.two_stage = TwoStage(bundle.network(device), bundle.codec(device), renderer, autocast)
+        shifts = torch.stack([item.centred_from_obj() for item in bundle.objects])
+        self._centred_from_obj = shifts.to(device)  # (N, 4, 4) float64
+        self._index = {name: i for i, name in enumerate(self.class_ids)}
+
+    @classmethod
+    def from_bundle(
+        cls, path: str | Path, device: str = "cpu", precision: Precision | None = None, renderer: str = "warp"
+    ) -> PoseEstimator:
+        """Loads a bundle folder.
+
+        Args:
+            path: the folder with bundle.yaml.
+            device: cpu or cuda.
+            precision: fp32 (default on the CPU), bf16 (default on CUDA) or fp16.
+            renderer: warp or pyrender.
+
+        Raises:
+            BundleError: the bundle cannot be used.
+            RuntimeError: CUDA was asked for and is not there.
+        """
+        target = torch.device(device)
+        if target.type == "cuda" and not torch.cuda.is_available():
+            raise RuntimeError("no CUDA device is available to torch: use device='cpu'")
+        bundle = Bundle.load(path)
+        meshes = [item.centred_mesh for item in bundle.objects]
+        chosen = precision or ("bf16" if target.type == "cuda" else "fp32")
+        return cls(bundle, create_renderer(renderer, meshes, device=device), target, chosen)
+
+    def estimate(self, image_rgb_uint8: np.ndarray, K: np.ndarray, detections: Sequence[Detection]) -> list[PoseEstimate]:
+        """Poses of all detections of a frame in one pass: one for each, in the same order.
+
+        Args:
+            image_rgb_uint8: (H, W, 3).
+            K: (3, 3), pixel centres at integers, of the undistorted image.
+
+        Raises:
+            ValueError: an unknown class, a box that is empty, NaN or outside of the image, a bad image or K.
+        """
+        return self.estimate_batch([(image_rgb_uint8, K, detections)])[0]
+
+    @torch.inference_mode()
+    def estimate_batch(
+        self, frames: Sequence[tuple[np.ndarray, np.ndarray, Sequence[Detection]]]
+    ) -> list[list[PoseEstimate]]:
+        """`estimate` for several cameras' frames (image, K, detections), in one pass."""
+        crops = self.crop(frames)
+        if crops is None:
+            return [[] for _ in frames]
+        output = self.two_stage(crops)
+        poses = self._in_mesh_frame(output.pose, crops.object_index)
+        scores = output.logits.rotation.sigmoid().amax(dim=1).tolist()
+        return _split(frames, poses, scores)
+
+    @torch.inference_mode()
+    def refine(self, image_rgb_uint8: np.ndarray, K: np.ndarray, poses: Sequence[PoseEstimate]) -> list[PoseEstimate]:
+        """Stage 2 alone, from given poses: one more round, or the next frame of a tracked object.
+
+        The crops are those of the estimates' detections.
+        """
+        detections = [item.detection for item in poses]
+        crops = self.crop([(image_rgb_uint8, K, detections)])
+        if crops is None:
+            return []
+        given = torch.from_numpy(np.stack([item.cam_from_obj for item in poses])).to(self.device)
+        centred = given @ torch.linalg.inv(self._centred_from_obj[crops.object_index])
+        real, logits = self.two_stage.classify(crops)
+        output = self.two_stage.refine(crops, real, logits, centred.float())
+        refined = self._in_mesh_frame(output.pose, crops.object_index)
+        return _split([(image_rgb_uint8, K, detections)], refined, [item.score for item in poses])[0]
+
+    def crop(self, frames: Sequence[tuple[np.ndarray, np.ndarray, Sequence[Detection]]]) -> Crops | None:
+        """The crops of all detections of all frames, or None where there is none."""
+        images, matrices, indices = [], [], []
+        for image_rgb_uint8, K, detections in frames:
+            image = image_to_tensor(image_rgb_uint8, self.device)
+            matrix = check_intrinsics(torch.as_tensor(np.asarray(K, dtype=np.float64)))
+            if not detections:
+                continue
+            boxes = torch.tensor([self._checked_box(d, image.shape[-2:]) for d in detections])
+            rgb, K_crop = extract_crops(image, matrix, boxes, self.two_stage.codec.crop_size)
+            images.append(rgb)
+            matrices.append(K_crop)
+            indices += [self._index[d.class_id] for d in detections]
+        if not images:
+            return None
+        return Crops(torch.cat(images), torch.cat(matrices), torch.tensor(indices, device=self.device))
+
+    def _checked_box(self, detection: Detection, size: tuple[int, int] | torch.Size) -> list[float]:
+        if detection.class_id not in self._index:
+            raise ValueError(f"class {detection.class_id!r} is not in the bundle, which knows {', '.join(self.class_ids)}")
+        x0, y0, x1, y1 = box = [float(v) for v in detection.box_xyxy_px]
+        height, width = size
+        if not all(np.isfinite(box)) or x1 - x0 < 1 or y1 - y0 < 1:
+            raise ValueError(f"{detection.class_id}: the box {box} is empty or not finite (x0, y0, x1, y1 in pixels)")
+        if x1 <= 0 or y1 <= 0 or x0 >= width or y0 >= height:
+            raise ValueError(f"{detection.class_id}: the box {box} lies outside of the {width}x{height} image")
+        return box
+
+    def _in_mesh_frame(self, pose: Tensor, object_index: Tensor) -> np.ndarray:
+        """cam_from_obj (B, 4, 4) float64 of poses of the centred meshes."""
+        return (pose.double() @ self._centred_from_obj[object_index]).cpu().numpy()
+
+
+def _split(frames: Sequence[Any], poses: np.ndarray, scores: list[float]) -> list[list[PoseEstimate]]:
+    rows = iter(zip(poses, scores))
+    make: Callable[[Detection], PoseEstimate] = lambda d: PoseEstimate(d.class_id, *next(rows), None, d)  # noqa: E731
+    return [[make(d) for d in detections] for _, _, detections in frames]

@@ -1,0 +1,110 @@
+"""The forward pass as in the paper's figure: classify, render, correlate, regress."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import Any, ContextManager, Protocol
+
+import torch
+from torch import Tensor
+
+from mrc_core.geometry.cameras import box_map, look_direction, mask_boxes
+from mrc_core.model.heads import PoseLogits, PoseResidual
+from mrc_core.model.network import MRCNet
+from mrc_core.model.pose_codec import PoseCodec
+from mrc_core.model.pyramid import Pyramid
+
+
+class CropRenderer(Protocol):
+    """What the network needs of a renderer: one object an image, at its own pose and intrinsics."""
+
+    def render(self, object_index: Tensor, cam_from_obj: Tensor, K: Tensor, size: tuple[int, int]) -> Any:
+        """Returns `rgb` (B, 3, H, W) in 0..1 on black and `mask` (B, H, W)."""
+        ...
+
+
+@dataclass(frozen=True)
+class Crops:
+    """Square crops around detected objects.
+
+    image: (B, 4, S, S), RGB in 0..1 and the map of the detection's box.
+    K: (B, 3, 3), intrinsics of each crop.
+    object_index: (B,), which object each crop shows.
+    """
+
+    image: Tensor
+    K: Tensor
+    object_index: Tensor
+
+    def __len__(self) -> int:
+        return len(self.object_index)
+
+
+@dataclass(frozen=True)
+class TwoStageOutput:
+    """Everything that the two stages said; poses (B, 4, 4) map the centred object into the camera's frame."""
+
+    real: Pyramid
+    logits: PoseLogits
+    coarse: Tensor
+    rendered: Pyramid
+    rendered_mask: Tensor  # (B, S, S) bool
+    residual: PoseResidual
+    pose: Tensor
+
+
+class TwoStage:
+    """Network, codec and renderer as one function from crops to poses.
+
+    Args:
+        network: the trained (or training) network.
+        codec: its pose codec.
+        renderer: renders the centred mesh of `object_index`.
+        autocast: bf16 or fp16 for the network; pose arithmetic is always float32.
+    """
+
+    def __init__(
+        self, network: MRCNet, codec: PoseCodec, renderer: CropRenderer, autocast: torch.dtype | None = None
+    ) -> None:
+        self.network, self.codec, self.renderer, self.autocast = network, codec, renderer, autocast
+
+    def __call__(self, crops: Crops) -> TwoStageOutput:
+        """Stage 1, then stage 2 from its most likely pose."""
+        real, logits = self.classify(crops)
+        coarse = self.codec.coarse_pose(self.codec.most_likely(logits), crops.K, crops.object_index)
+        return self.refine(crops, real, logits, coarse)
+
+    def classify(self, crops: Crops) -> tuple[Pyramid, PoseLogits]:
+        """Stage 1: features of the real crops and the scores of every pose class."""
+        with self._precision(crops.image):
+            real = self.network.encode(crops.image, crops.object_index)
+            logits = self.network.classify(real, look_direction(crops.K, self.codec.crop_size))
+        return real, PoseLogits(logits.rotation.float(), logits.xy.float(), logits.depth.float())
+
+    def refine(self, crops: Crops, real: Pyramid, logits: PoseLogits, coarse: Tensor) -> TwoStageOutput:
+        """Stage 2: render the coarse poses (B, 4, 4), correlate, regress. No gradient reaches `coarse`."""
+        coarse = coarse.detach()
+        image, mask = self.render(coarse, crops)
+        with self._precision(crops.image):
+            rendered = self.network.encode(image, crops.object_index)
+            residual = self.network.regress(real, rendered, self._stage_two_look(coarse, crops.K))
+        residual = PoseResidual(residual.rotation6d.float(), residual.xy.float(), residual.depth.float())
+        pose = self.codec.refine(coarse, residual, crops.K, crops.object_index)
+        return TwoStageOutput(real, logits, coarse, rendered, mask, residual, pose)
+
+    def render(self, cam_from_obj: Tensor, crops: Crops) -> tuple[Tensor, Tensor]:
+        """Rendered crops (B, 4, S, S), RGB and the box map of the rendered pixels, and their masks (B, S, S)."""
+        size = self.codec.crop_size
+        with torch.no_grad():
+            rendering = self.renderer.render(crops.object_index, cam_from_obj, crops.K, (size, size))
+            boxes = box_map(mask_boxes(rendering.mask), size)
+        return torch.cat([rendering.rgb, boxes], dim=1), rendering.mask
+
+    def _stage_two_look(self, coarse: Tensor, K_crop: Tensor) -> Tensor:
+        x, y, z = coarse[:, :3, 3].unbind(-1)
+        third = look_direction(K_crop, self.codec.crop_size)[:, 2]
+        return torch.stack([x / z, y / z, third], dim=-1)
+
+    def _precision(self, like: Tensor) -> ContextManager[Any]:
+        return torch.autocast(like.device.type, self.autocast) if self.autocast else nullcontext()

@@ -1,0 +1,84 @@
+"""Configuration of a training run, read from YAML; unknown keys are errors."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from mrc_core.data.scene_sampling import SceneConfig
+from mrc_core.model.config import MRCNetConfig
+
+
+class LossWeights(BaseModel):
+    """Weights of the loss terms; the defaults are the paper's, `surface` is this project's (0: off)."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    rotation_class: float = 0.5
+    cell_class: float = 2.0
+    depth_class: float = 2.0
+    rotation: float = 1.0
+    xy: float = 1.0
+    z: float = 0.2
+    mask: float = 10.0
+    surface: float = 0.0
+
+
+class TrainConfig(BaseModel):
+    """A training run. Steps count optimiser steps, sizes count samples."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    flavour: Literal["small", "paper"] = "small"
+    model: dict[str, Any] = Field(default_factory=dict, description="changes to the flavour's MRCNetConfig")
+    scenes: SceneConfig = SceneConfig()
+    losses: LossWeights = LossWeights()
+
+    steps: int = Field(20_000, gt=0)
+    batch_size: int = Field(32, gt=0)
+    learning_rate: float = Field(1e-3, gt=0)
+    final_learning_rate: float = Field(5e-6, ge=0)
+    warmup_steps: int = Field(300, ge=0)
+    weight_decay: float = Field(1e-3, ge=0)
+    clip_gradient: float = Field(5.0, gt=0)
+    ema_decay: float = Field(0.999, ge=0, lt=1)
+    precision: Literal["fp32", "bf16"] = "bf16"
+    seed: int = 0
+
+    rotation_label_scale: float = Field(0.03, gt=0, description="of the diameter; wider for a coarser grid")
+    smooth_l1_beta: float = Field(1.0, gt=0, description="hundredths of the diameter")
+    coarse_noise_start: float = Field(0.0, ge=0, le=1, description="share of stage-2 samples that start from a "
+                                      "disturbed true pose instead of the network's own coarse pose, at step 0")  # fmt: skip
+    coarse_noise_end: float = Field(0.0, ge=0, le=1, description="the same share from `coarse_noise_steps` on")
+    coarse_noise_steps: int = Field(1, gt=0)
+    coarse_noise_angle_deg: float = Field(15.0, description="standard deviation of each Euler angle")
+    coarse_noise_shift: float = Field(0.05, description="standard deviation of x and y, of the diameter")
+    coarse_noise_depth: float = Field(0.06, description="standard deviation of the depth, of the depth")
+
+    distractors: int = 12
+    log_every: int = 50
+    checkpoint_every: int = 250
+    validate_every: int = 1000
+    validation_samples: int = 256
+
+    def network_config(self, num_objects: int) -> MRCNetConfig:
+        """The network's sizes for so many objects."""
+        make = MRCNetConfig.paper if self.flavour == "paper" else MRCNetConfig.small
+        return make(num_objects, **self.model)
+
+    @classmethod
+    def load(cls, path: str | Path) -> TrainConfig:
+        """Reads a YAML file.
+
+        Raises:
+            FileNotFoundError, ValueError: with what to change.
+        """
+        path = Path(path)
+        if not path.is_file():
+            raise FileNotFoundError(f"no training configuration at {path}; config/train/small.yaml is one to start from")
+        try:
+            return cls.model_validate(yaml.safe_load(path.read_text()) or {})
+        except (ValidationError, yaml.YAMLError) as error:
+            raise ValueError(f"{path}: {error}") from error
