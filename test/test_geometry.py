@@ -4,6 +4,8 @@ import math
 
 import pytest
 import torch
+from scipy.spatial.transform import Rotation
+
 from mrc_core.geometry import (
     ContinuousSymmetry,
     SymmetrySet,
@@ -26,7 +28,6 @@ from mrc_core.geometry import (
 from mrc_core.geometry.cameras import mask_boxes, transform_boxes
 from mrc_core.geometry.rotations import random_rotations, rotation_6d, rotation_about
 from mrc_core.geometry.symmetries import second_moment
-from scipy.spatial.transform import Rotation
 
 
 def rng(seed: int = 0) -> torch.Generator:
@@ -60,8 +61,12 @@ def test_6d_is_a_rotation_whose_identity_and_columns_are_as_documented():
 
 def test_rotation_angle_keeps_its_digits_near_zero_and_at_a_half_turn():
     for degrees in (1e-3, 0.5, 45.0, 179.0):
-        R = rotation_about(torch.tensor([0.3, -0.5, 0.8]).double(), torch.tensor(math.radians(degrees)).double())
-        assert float(torch.rad2deg(rotation_angle(R, torch.eye(3).double()))) == pytest.approx(degrees, rel=1e-6)
+        R = rotation_about(
+            torch.tensor([0.3, -0.5, 0.8]).double(), torch.tensor(math.radians(degrees)).double()
+        )
+        assert float(torch.rad2deg(rotation_angle(R, torch.eye(3).double()))) == pytest.approx(
+            degrees, rel=1e-6
+        )
 
 
 # ---- the grid --------------------------------------------------------------------------------------------------------
@@ -78,7 +83,9 @@ def test_grid_spacing_is_the_published_one():
     nearest = torch.rad2deg(torch.acos(dots.amax(dim=1).clamp(-1, 1)))
     assert float(nearest.mean()) == pytest.approx(14.7, abs=0.6)
     draws = random_rotations(4000, rng(3))
-    to_grid = torch.rad2deg(torch.acos(((torch.einsum("aij,bij->ab", draws, grid) - 1) / 2).amax(1).clamp(-1, 1)))
+    to_grid = torch.rad2deg(
+        torch.acos(((torch.einsum("aij,bij->ab", draws, grid) - 1) / 2).amax(1).clamp(-1, 1))
+    )
     assert float(to_grid.mean()) == pytest.approx(7.05, abs=0.1)
     assert float(to_grid.max()) < 12.9
 
@@ -145,7 +152,9 @@ def test_site_round_trip_and_definition():
 
 
 # ---- symmetries ------------------------------------------------------------------------------------------------------
-HALF_TURN = {"symmetries_discrete": [[-1, 0, 0, 20, 0, -1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1]]}  # about (10, 0, .) mm
+HALF_TURN = {
+    "symmetries_discrete": [[-1, 0, 0, 20, 0, -1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1]]
+}  # about (10, 0, .) mm
 LATHE = {"symmetries_continuous": [{"axis": [0, 0, 1], "offset": [10, 0, 0]}]}
 
 
@@ -192,7 +201,10 @@ def test_symmetries_of_a_moved_origin():
     ("info", "says"),
     [
         ({"symmetries_discrete": [[1.0] * 15]}, "16 numbers"),
-        ({"symmetries_discrete": [[2, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1]]}, "not a rigid transform"),
+        (
+            {"symmetries_discrete": [[2, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1]]},
+            "not a rigid transform",
+        ),
         ({"symmetries_discrete": [[-1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1]]}, "det"),
         ({"symmetries_continuous": [{"axis": [0, 0, 0]}]}, "axis"),
     ],

@@ -4,12 +4,26 @@ import math
 
 import pytest
 import torch
-from mrc_core.geometry import SymmetrySet, camera_matrix, crop_from_image, make_transform, rotation_angle, so3_grid_matrices
+
+from mrc_core.geometry import (
+    SymmetrySet,
+    camera_matrix,
+    crop_from_image,
+    make_transform,
+    rotation_angle,
+    so3_grid_matrices,
+)
 from mrc_core.geometry.rotations import random_rotations, rotation_about
 from mrc_core.geometry.site import site_from_translation
 from mrc_core.model.heads import PoseLogits, PoseResidual
 from mrc_core.model.pose_codec import PoseCodec
-from mrc_core.training.losses import focal_sigmoid, focal_softmax, rotation_regression, smooth_l1, translation_regression
+from mrc_core.training.losses import (
+    focal_sigmoid,
+    focal_softmax,
+    rotation_regression,
+    smooth_l1,
+    translation_regression,
+)
 from mrc_core.training.schedule import warmup_cosine
 from mrc_core.training.surface_coordinates import surface_loss, surface_points
 from mrc_core.training.targets import bucket_distances, cell_labels, depth_labels, rotation_labels
@@ -36,10 +50,19 @@ def test_bucket_distances_equal_brute_force(symmetries):
     every = R[:, None] @ symmetries.transforms(720)[:, :3, :3].float()  # (5, S, 3, 3)
     moved = torch.einsum("bsij,nj->bsni", every, points)
     reference = torch.einsum("kij,nj->kni", grid, points)
-    brute = torch.stack([
-        (moved[:, :, None] - reference[k][None, None, None]).square().sum(-1).mean(-1).sqrt().amin(1).squeeze(1)
-        for k in range(0, 576, 50)
-    ], dim=1)  # fmt: skip
+    brute = torch.stack(
+        [
+            (moved[:, :, None] - reference[k][None, None, None])
+            .square()
+            .sum(-1)
+            .mean(-1)
+            .sqrt()
+            .amin(1)
+            .squeeze(1)
+            for k in range(0, 576, 50)
+        ],
+        dim=1,
+    )
     assert torch.allclose(ours[:, ::50], brute, atol=5e-5)
 
 
@@ -57,7 +80,9 @@ def test_cell_and_depth_labels_peak_where_the_truth_is_and_sum_to_one():
     assert labels.argmax(dim=1).tolist() == [3 * 32 + 10, 31]  # row-major, y outer; outside: the nearest cell
     assert labels.sum(dim=1).tolist() == pytest.approx([1, 1], abs=1e-5)
     limits = torch.tensor([[0.001, 0.003]]).expand(2, 2)
-    assert depth_labels(torch.tensor([0.001 + 0.002 * 20.5 / 64, 0.1]), limits, 64).argmax(dim=1).tolist() == [20, 63]
+    assert depth_labels(torch.tensor([0.001 + 0.002 * 20.5 / 64, 0.1]), limits, 64).argmax(
+        dim=1
+    ).tolist() == [20, 63]
 
 
 def test_classes_decode_to_the_pose_they_were_made_from():
@@ -102,7 +127,9 @@ def test_regression_losses_count_hundredths_of_the_diameter():
     points = torch.tensor([[[0.05, 0.0, 0.0]]]).expand(2, 1, 3) * torch.tensor([1.0, 2.0])[:, None, None]
     turn = rotation_about(torch.tensor([0.0, 0, 1]), torch.tensor(0.2))
     loss = rotation_regression(target @ turn, target, points, diameter, 1.0)
-    expected = 2 * math.sin(0.1) * 50 - 0.5  # a chord on a radius of half a diameter, in hundredths, beyond beta
+    expected = (
+        2 * math.sin(0.1) * 50 - 0.5
+    )  # a chord on a radius of half a diameter, in hundredths, beyond beta
     assert loss.tolist() == pytest.approx([expected, expected], rel=1e-4)
     shift = translation_regression(torch.tensor([[0.01, 0, 0]]), torch.zeros(1, 3), diameter[:1], 1.0)
     assert float(shift) == pytest.approx(9.5, rel=1e-4)

@@ -18,6 +18,7 @@ from mrc_core.geometry.objects import ObjectModel
 from mrc_core.rendering import create_renderer
 from mrc_core.training.config import TrainConfig
 from mrc_core.training.depth_limits import measure_depth_limits
+from mrc_core.training.memory import keep_freed_memory
 from mrc_core.training.trainer import Trainer
 
 DESCRIPTION = """\
@@ -34,14 +35,30 @@ Ctrl-C ends training after the current step with all of these written; --resume 
 
 def add_parser(commands: Any) -> None:
     """Adds the sub-command to argparse's sub-parsers."""
-    parser = commands.add_parser("train", help="train a network on your objects", description=DESCRIPTION,
-                                 formatter_class=argparse.RawDescriptionHelpFormatter)  # fmt: skip
-    parser.add_argument("--config", required=True, metavar="YAML", help="settings of the run; see config/train/")
-    parser.add_argument("--objects", required=True, metavar="PATH", help="an objects.yaml, or a folder that holds one")
-    parser.add_argument("--output", required=True, metavar="DIR", help="folder for everything that the run writes")
-    parser.add_argument("--resume", action="store_true", help="go on from the checkpoint in the output folder")
-    parser.add_argument("--steps", type=int, metavar="N", help="number of steps, instead of the configuration's")
-    parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"), help="default: CUDA where present")
+    parser = commands.add_parser(
+        "train",
+        help="train a network on your objects",
+        description=DESCRIPTION,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "--config", required=True, metavar="YAML", help="settings of the run; see config/train/"
+    )
+    parser.add_argument(
+        "--objects", required=True, metavar="PATH", help="an objects.yaml, or a folder that holds one"
+    )
+    parser.add_argument(
+        "--output", required=True, metavar="DIR", help="folder for everything that the run writes"
+    )
+    parser.add_argument(
+        "--resume", action="store_true", help="go on from the checkpoint in the output folder"
+    )
+    parser.add_argument(
+        "--steps", type=int, metavar="N", help="number of steps, instead of the configuration's"
+    )
+    parser.add_argument(
+        "--device", default="auto", choices=("auto", "cpu", "cuda"), help="default: CUDA where present"
+    )
     parser.set_defaults(run=run)
 
 
@@ -54,7 +71,9 @@ def run(arguments: argparse.Namespace) -> int:
     output = Path(arguments.output)
     checkpoint = output / "checkpoint.safetensors"
     if checkpoint.exists() and not arguments.resume:
-        raise ValueError(f"{output} already holds a run: add --resume to go on with it, or choose another --output")
+        raise ValueError(
+            f"{output} already holds a run: add --resume to go on with it, or choose another --output"
+        )
     if arguments.resume and not checkpoint.exists():
         raise FileNotFoundError(f"there is no checkpoint in {output} to resume from: leave --resume out")
     output.mkdir(parents=True, exist_ok=True)
@@ -73,8 +92,11 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def build_trainer(config: TrainConfig, objects: list[ObjectModel], output: Path, device: str, log: Any) -> Trainer:
+def build_trainer(
+    config: TrainConfig, objects: list[ObjectModel], output: Path, device: str, log: Any
+) -> Trainer:
     """Wires renderer, generator and trainer together."""
+    keep_freed_memory()
     chosen = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
     diameters = torch.tensor([item.diameter for item in objects])
     meshes = [item.centred_mesh for item in objects]
@@ -84,9 +106,13 @@ def build_trainer(config: TrainConfig, objects: list[ObjectModel], output: Path,
     size = config.network_config(len(objects)).crop_size
     smooth = create_renderer("warp", meshes, device=chosen, supersample=2)
     generator = SceneGenerator(renderer, smooth, diameters, radius, size, config.scenes, config.seed)
-    log(f"{len(objects)} objects: " + ", ".join(f"{o.class_id} ({o.diameter * 1000:.0f} mm)" for o in objects))
+    log(
+        f"{len(objects)} objects: " + ", ".join(f"{o.class_id} ({o.diameter * 1000:.0f} mm)" for o in objects)
+    )
     limits = measure_depth_limits(generator)
-    trainer = Trainer(config, objects, generator, renderer, limits, output, torch.device(chosen), _provenance(), log)
+    trainer = Trainer(
+        config, objects, generator, renderer, limits, output, torch.device(chosen), _provenance(), log
+    )
     parameters = sum(p.numel() for p in trainer.network.parameters())
     log(f"{parameters / 1e6:.2f} M parameters, {config.steps} steps of {config.batch_size} on {chosen}")
     return trainer
@@ -97,10 +123,18 @@ def _provenance() -> dict[str, Any]:
     commit = "unknown"
     try:
         here = Path(__file__).resolve().parent
-        asked = subprocess.run(["git", "-C", str(here), "describe", "--always", "--dirty"],
-                               capture_output=True, text=True, timeout=10)  # fmt: skip
+        asked = subprocess.run(
+            ["git", "-C", str(here), "describe", "--always", "--dirty"],
+            capture_output=True,
+            text=True,
+            timeout=10,
+        )
         commit = asked.stdout.strip() or commit
     except (OSError, subprocess.TimeoutExpired):
         pass
-    return {"version": __version__, "commit": commit, "torch": torch.__version__,
-            "data": "synthetic scenes rendered on the fly from the meshes"}  # fmt: skip
+    return {
+        "version": __version__,
+        "commit": commit,
+        "torch": str(torch.__version__),
+        "data": "synthetic scenes rendered on the fly from the meshes",
+    }

@@ -30,8 +30,9 @@ def _distractor(index: int, diameter: float, rng: np.random.Generator) -> Mesh:
     elif kind == 3:
         solid = trimesh.creation.cone(radius=rng.uniform(0.2, 0.6), height=1.0, sections=24).subdivide()
     else:
-        solid = trimesh.creation.torus(major_radius=0.5, minor_radius=rng.uniform(0.06, 0.2),
-                                       major_sections=24, minor_sections=10)  # fmt: skip
+        solid = trimesh.creation.torus(
+            major_radius=0.5, minor_radius=rng.uniform(0.06, 0.2), major_sections=24, minor_sections=10
+        )
     vertices = np.asarray(solid.vertices, dtype=np.float64)
     vertices = (vertices - vertices.mean(axis=0)) * (diameter / (2 * np.linalg.norm(vertices, axis=1).max()))
     # colours vary over the surface with two random plane waves: printed things are rarely uniform

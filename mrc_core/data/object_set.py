@@ -55,7 +55,9 @@ def load_objects(path: str | Path) -> list[ObjectModel]:
     if not names:
         raise ValueError(f"{path} lists no object")
     if len(set(names)) < len(names):
-        raise ValueError(f"{path} names a class_id twice: {sorted(n for n in set(names) if names.count(n) > 1)}")
+        raise ValueError(
+            f"{path} names a class_id twice: {sorted(n for n in set(names) if names.count(n) > 1)}"
+        )
     return [_load(entry, path.parent) for entry in entries]
 
 

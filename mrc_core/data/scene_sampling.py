@@ -50,7 +50,9 @@ def sample_cameras(count: int, config: SceneConfig, rng: torch.Generator) -> Ten
     K[:, 0, 0] = focal
     K[:, 1, 1] = focal * uniform((count,), 0.98, 1.02, rng)
     K[:, 0, 2] = (config.image_width - 1) / 2 + 0.02 * config.image_width * torch.randn(count, generator=rng)
-    K[:, 1, 2] = (config.image_height - 1) / 2 + 0.02 * config.image_height * torch.randn(count, generator=rng)
+    K[:, 1, 2] = (config.image_height - 1) / 2 + 0.02 * config.image_height * torch.randn(
+        count, generator=rng
+    )
     K[:, 2, 2] = 1
     return K
 
@@ -63,7 +65,9 @@ def sample_rotations(count: int, config: SceneConfig, rng: torch.Generator) -> T
     resting = upright @ sides[torch.randint(6, (count,), generator=rng)]
     kind = torch.rand(count, generator=rng)[:, None, None]
     standing = config.standing_fraction
-    return torch.where(kind < standing, upright, torch.where(kind < standing + config.resting_fraction, resting, free))
+    return torch.where(
+        kind < standing, upright, torch.where(kind < standing + config.resting_fraction, resting, free)
+    )
 
 
 def upright_views(count: int, config: SceneConfig, rng: torch.Generator) -> Tensor:
@@ -79,7 +83,7 @@ def upright_views(count: int, config: SceneConfig, rng: torch.Generator) -> Tens
 
 def _side_down(side: int) -> Tensor:
     x, y = torch.tensor([1.0, 0, 0]), torch.tensor([0.0, 1, 0])
-    axis, quarter = ((x, side) if side < 4 else (y, 2 * side - 7))  # +-1 quarter about y for sides 4 and 5
+    axis, quarter = (x, side) if side < 4 else (y, 2 * side - 7)  # +-1 quarter about y for sides 4 and 5
     return rotation_about(axis, torch.tensor(quarter * math.pi / 2))
 
 
@@ -89,14 +93,17 @@ def sample_translations(K: Tensor, diameter: Tensor, config: SceneConfig, rng: t
     low, high = (math.log(v) for v in config.distance_range)
     z = uniform((count,), low, high, rng).exp() * diameter
     reach = torch.where(torch.rand(count, 1, generator=rng) < 0.75, 0.35, 0.52)
-    at = (uniform((count, 2), -1, 1, rng) * reach + 0.5) * torch.tensor([config.image_width, config.image_height])
+    at = (uniform((count, 2), -1, 1, rng) * reach + 0.5) * torch.tensor(
+        [config.image_width, config.image_height]
+    )
     x = (at[:, 0] - K[:, 0, 2]) / K[:, 0, 0] * z
     y = (at[:, 1] - K[:, 1, 2]) / K[:, 1, 1] * z
     return torch.stack([x, y, z], dim=-1)
 
 
-def sample_neighbours(translation: Tensor, diameter: Tensor, mesh_radius: Tensor, config: SceneConfig,
-                      rng: torch.Generator) -> Instances:  # fmt: skip
+def sample_neighbours(
+    translation: Tensor, diameter: Tensor, mesh_radius: Tensor, config: SceneConfig, rng: torch.Generator
+) -> Instances:
     """Up to `max_occluders` other objects around each target, most of them nearer to the camera.
 
     Args:

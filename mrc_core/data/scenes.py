@@ -21,7 +21,14 @@ from mrc_core.data.scene_sampling import (
     sample_rotations,
     sample_translations,
 )
-from mrc_core.geometry.cameras import BOX_MAP_GROWTH, box_map, crop_from_image, mask_boxes, project, transform_boxes
+from mrc_core.geometry.cameras import (
+    BOX_MAP_GROWTH,
+    box_map,
+    crop_from_image,
+    mask_boxes,
+    project,
+    transform_boxes,
+)
 from mrc_core.geometry.rotations import make_transform
 from mrc_core.geometry.site import site_from_translation
 
@@ -31,8 +38,15 @@ PROBE_SIZE = 64  # px of the small picture in which the visible part of the targ
 class SceneRenderer(Protocol):
     """A renderer of several objects in one image; see `mrc_core.rendering.interface`."""
 
-    def render_scenes(self, image_index: Tensor, object_index: Tensor, cam_from_obj: Tensor, K: Tensor,
-                      size: tuple[int, int], lights: Any = None) -> Any:  # fmt: skip
+    def render_scenes(
+        self,
+        image_index: Tensor,
+        object_index: Tensor,
+        cam_from_obj: Tensor,
+        K: Tensor,
+        size: tuple[int, int],
+        lights: Any = None,
+    ) -> Any:
         """Returns rgb, depth_m, mask, coverage and instance."""
         ...
 
@@ -69,8 +83,16 @@ class SceneGenerator:
         seed: of everything drawn.
     """
 
-    def __init__(self, probe: SceneRenderer, camera: SceneRenderer, diameters: Tensor, mesh_radius: Tensor,
-                 crop_size: int, config: SceneConfig, seed: int) -> None:  # fmt: skip
+    def __init__(
+        self,
+        probe: SceneRenderer,
+        camera: SceneRenderer,
+        diameters: Tensor,
+        mesh_radius: Tensor,
+        crop_size: int,
+        config: SceneConfig,
+        seed: int,
+    ) -> None:
         self.probe, self.camera = probe, camera
         self.diameters, self.mesh_radius = diameters.float(), mesh_radius.float()
         self.crop_size, self.config, self.seed = crop_size, config, seed
@@ -91,7 +113,9 @@ class SceneGenerator:
         return torch.Generator().manual_seed((self.seed * 1_000_003 + index) % (2**63))
 
     # ---- where everything stands -------------------------------------------------------------------------------------
-    def _layout(self, size: int, rng: torch.Generator) -> tuple[Tensor, Tensor, Tensor, Instances, Tensor, Tensor]:
+    def _layout(
+        self, size: int, rng: torch.Generator
+    ) -> tuple[Tensor, Tensor, Tensor, Instances, Tensor, Tensor]:
         """Scenes whose target is visible enough: cameras, targets, neighbours, detection boxes, visible fractions."""
         count = size + size // 2  # some are rejected; the least visible of these go
         object_index = torch.randint(len(self.diameters), (count,), generator=rng)
@@ -102,7 +126,9 @@ class SceneGenerator:
         neighbours = sample_neighbours(translation, diameter, self.mesh_radius, self.config, rng)
         boxes, fraction = self._visible_boxes(K, object_index, pose, neighbours, rng)
 
-        enough = torch.where((fraction >= self.config.min_visible) & boxes.isfinite().all(dim=1), 1.0, fraction)
+        enough = torch.where(
+            (fraction >= self.config.min_visible) & boxes.isfinite().all(dim=1), 1.0, fraction
+        )
         keep = torch.argsort(enough, descending=True, stable=True)[:size].sort().values
         new_row = torch.full((count,), -1)
         new_row[keep] = torch.arange(size)
@@ -112,11 +138,17 @@ class SceneGenerator:
         boxes = jitter_boxes(boxes[keep], self.config, rng)
         return K[keep], object_index[keep], pose[keep], kept, boxes, fraction[keep]
 
-    def _visible_boxes(self, K: Tensor, object_index: Tensor, pose: Tensor, neighbours: Instances,
-                       rng: torch.Generator) -> tuple[Tensor, Tensor]:  # fmt: skip
-        """Boxes (B, 4) of the targets' visible parts in image px and the visible fractions (B,), from small pictures."""
+    def _visible_boxes(
+        self, K: Tensor, object_index: Tensor, pose: Tensor, neighbours: Instances, rng: torch.Generator
+    ) -> tuple[Tensor, Tensor]:
+        """Boxes (B, 4) of the targets' visible parts, image px, and visible fractions (B,), from small pictures."""
         centre = project(K, pose[:, None, :3, 3]).squeeze(1)  # (B, 2)
-        half = 0.62 * K[:, 0, 0] * self.diameters[object_index] / (pose[:, 2, 3] - self.diameters[object_index] / 2)
+        half = (
+            0.62
+            * K[:, 0, 0]
+            * self.diameters[object_index]
+            / (pose[:, 2, 3] - self.diameters[object_index] / 2)
+        )
         window = torch.cat([centre - half[:, None], centre + half[:, None]], dim=-1)
         probe_from_image = crop_from_image(window, PROBE_SIZE, factor=1.0)
         probe_K = probe_from_image @ K
@@ -135,7 +167,9 @@ class SceneGenerator:
     def _inside_image(self, crop_from_img: Tensor, size: int) -> Tensor:
         """Which crop pixels (B, size, size) lie inside of the image."""
         bounds = torch.tensor([-0.5, -0.5, self.config.image_width - 0.5, self.config.image_height - 0.5])
-        return box_map(transform_boxes(crop_from_img, bounds.expand(len(crop_from_img), 4)), size).squeeze(1) > 0
+        return (
+            box_map(transform_boxes(crop_from_img, bounds.expand(len(crop_from_img), 4)), size).squeeze(1) > 0
+        )
 
     @staticmethod
     def _all(object_index: Tensor, pose: Tensor, neighbours: Instances) -> tuple[Tensor, Tensor, Tensor]:
@@ -147,8 +181,16 @@ class SceneGenerator:
         )
 
     # ---- the picture -------------------------------------------------------------------------------------------------
-    def _shoot(self, K: Tensor, object_index: Tensor, pose: Tensor, neighbours: Instances, boxes: Tensor,
-               fraction: Tensor, rng: torch.Generator) -> SceneBatch:  # fmt: skip
+    def _shoot(
+        self,
+        K: Tensor,
+        object_index: Tensor,
+        pose: Tensor,
+        neighbours: Instances,
+        boxes: Tensor,
+        fraction: Tensor,
+        rng: torch.Generator,
+    ) -> SceneBatch:
         size, count = self.crop_size, len(K)
         to_crop = crop_from_image(boxes, size)
         K_crop = to_crop @ K

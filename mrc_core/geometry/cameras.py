@@ -72,7 +72,9 @@ def mask_boxes(mask: Tensor) -> Tensor:
 
 def transform_boxes(affine: Tensor, box_xyxy_px: Tensor) -> Tensor:
     """Boxes (..., 4) moved by axis-aligned affine maps (..., 3, 3) with positive scale."""
-    scale = torch.stack([affine[..., 0, 0], affine[..., 1, 1]], dim=-1).repeat_interleave(2, dim=-1)[..., [0, 2, 1, 3]]
+    scale = torch.stack([affine[..., 0, 0], affine[..., 1, 1]], dim=-1).repeat_interleave(2, dim=-1)[
+        ..., [0, 2, 1, 3]
+    ]
     shift = torch.cat([affine[..., :2, 2], affine[..., :2, 2]], dim=-1)
     return box_xyxy_px * scale + shift
 
@@ -84,4 +86,6 @@ def look_direction(K_crop: Tensor, crop_size: int) -> Tensor:
     """
     fx, fy = K_crop[:, 0, 0], K_crop[:, 1, 1]
     centre = (crop_size - 1) / 2
-    return torch.stack([(centre - K_crop[:, 0, 2]) / fx, (centre - K_crop[:, 1, 2]) / fy, crop_size / fx], dim=-1)
+    return torch.stack(
+        [(centre - K_crop[:, 0, 2]) / fx, (centre - K_crop[:, 1, 2]) / fy, crop_size / fx], dim=-1
+    )

@@ -16,7 +16,7 @@ DIAMETER_LIMITS_M = (0.003, 5.0)
 
 # The order is the order in which a remedy is offered: CAD tools and BOP write millimetres, scanners metres.
 _LIKELY_UNITS = ("mm", "m", "cm", "in")
-_LIKELY_DIAMETERS_M = (0.01, 3.0)
+_LIKELY_DIAMETERS_M = (0.01, 5.0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,7 +37,7 @@ class Mesh:
 
     vertices: np.ndarray
     faces: np.ndarray
-    normals: np.ndarray | None = None
+    normals: np.ndarray = None  # type: ignore[assignment]
     uv: np.ndarray | None = None
     texture: np.ndarray | None = None
     vertex_colors: np.ndarray | None = None
@@ -115,7 +115,7 @@ class Mesh:
         if vertices.size and np.isfinite(vertices).all():
             check_unit(point_set_diameter(vertices), unit, path.name)
         arrays["vertices"] = vertices * METRES_PER_UNIT[unit]
-        return Mesh(**arrays, name=path.stem)
+        return Mesh(**arrays, name=path.stem)  # type: ignore[arg-type]
 
     def save(self, path: str | Path) -> None:
         """Write the mesh as glb, in metres, axes untouched; `Mesh.load` gives the same mesh back."""
@@ -164,7 +164,9 @@ def check_unit(diameter_in_unit: float, unit: str, name: str) -> None:
     raise ValueError(f"mesh '{name}' read in {unit} has a diameter of {diameter_m:.3g} m: {remedy}")
 
 
-def _checked(value: np.ndarray, dtype: type, shape: tuple[int | None, ...], key: str, name: str) -> np.ndarray:
+def _checked(
+    value: np.ndarray, dtype: type, shape: tuple[int | None, ...], key: str, name: str
+) -> np.ndarray:
     array = np.asarray(value)
     if array.ndim != len(shape) or any(want not in (None, got) for want, got in zip(shape, array.shape)):
         wanted = "(" + ", ".join("*" if n is None else str(n) for n in shape) + ")"
@@ -179,4 +181,6 @@ def _unit(normals: np.ndarray) -> np.ndarray:
     up = np.array([0.0, 0.0, 1.0], np.float32)
     # Rescaling what is unit length already would change its last bit, and a saved mesh would not load as it was.
     scaled = np.where(np.abs(length - 1) < 1e-5, normals, normals / np.maximum(length, 1e-20))
-    return np.where(np.isfinite(scaled).all(axis=1, keepdims=True) & (length > 1e-20), scaled, up).astype(np.float32)
+    return np.where(np.isfinite(scaled).all(axis=1, keepdims=True) & (length > 1e-20), scaled, up).astype(
+        np.float32
+    )

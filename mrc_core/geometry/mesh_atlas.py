@@ -34,13 +34,15 @@ def pack_atlas(
     for part, uv in zip(image_of_part, uvs):
         tiles[part] = np.maximum(tiles[part], np.ceil(uv.max(axis=0) - _EDGE).astype(int))
     if tiles.max() > _MAX_TILES:
-        raise ValueError(f"mesh '{name}' repeats a texture {tiles.max()} times: bake its materials into one texture")
+        raise ValueError(
+            f"mesh '{name}' repeats a texture {tiles.max()} times: bake its materials into one texture"
+        )
     for image, (across, up) in zip(images, tiles):
         tiled.append(np.tile(image, (up, across, 1)))
     scale = min(1.0, _MAX_SIDE_PX / 2 / np.sqrt(sum(image.shape[0] * image.shape[1] for image in tiled)))
     if scale < 1:
         tiled = [_shrunk(image, scale) for image in tiled]
-    places, width, height = _shelves([image.shape[:2] for image in tiled])
+    places, width, height = _shelves([(image.shape[0], image.shape[1]) for image in tiled])
     atlas = np.zeros((height, width, 3), np.uint8)
     for image, (x, y) in zip(tiled, places):
         h, w = image.shape[:2]

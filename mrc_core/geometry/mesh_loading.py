@@ -36,7 +36,9 @@ def load_parts(path: Path) -> list[MeshPart]:
     """
     suffix = path.suffix.lower().lstrip(".")
     if suffix not in FORMATS:
-        raise ValueError(f"cannot read mesh '{path}': the format '{suffix}' is unknown, use one of {', '.join(FORMATS)}")
+        raise ValueError(
+            f"cannot read mesh '{path}': unknown format '{suffix}', use one of {', '.join(FORMATS)}"
+        )
     if not path.is_file():
         raise FileNotFoundError(f"mesh file '{path}' does not exist")
     resolver = _FolderResolver(path)
@@ -47,7 +49,9 @@ def load_parts(path: Path) -> list[MeshPart]:
     except Exception as error:
         if resolver.problem is not None:
             raise resolver.problem from None
-        raise ValueError(f"cannot read mesh '{path}', it seems damaged ({type(error).__name__}: {error})") from error
+        raise ValueError(
+            f"cannot read mesh '{path}', it seems damaged ({type(error).__name__}: {error})"
+        ) from error
     # The readers go on without a texture that they did not get; an object without its texture must not pass unseen.
     if resolver.problem is not None:
         raise resolver.problem
@@ -89,7 +93,9 @@ class _FolderResolver(Resolver):
             )
         path = self.mesh_path.parent / inside
         if not path.is_file():
-            raise FileNotFoundError(f"mesh '{self.mesh_path}' needs the file '{name}', which is not in its folder")
+            raise FileNotFoundError(
+                f"mesh '{self.mesh_path}' needs the file '{name}', which is not in its folder"
+            )
         return path
 
     def namespaced(self, namespace: str) -> Resolver:
@@ -106,11 +112,11 @@ def _placed(geometry: trimesh.Trimesh, transform: np.ndarray, suffix: str) -> Me
     vertices = np.asarray(geometry.vertices, np.float64)
     faces = np.asarray(geometry.faces, np.int64)
     # The attribute computes normals where the file has none; only the cache tells the two apart.
-    normals = None
+    normals: np.ndarray | None = None
     if "vertex_normals" in geometry._cache.cache:
-        normals = np.asarray(geometry.vertex_normals, np.float64)
-        if normals.shape != vertices.shape or not np.isfinite(normals).all() or (np.abs(normals).sum(axis=1) == 0).any():
-            normals = None
+        stored = np.asarray(geometry.vertex_normals, np.float64)
+        if stored.shape == vertices.shape and np.isfinite(stored).all() and np.abs(stored).sum(axis=1).all():
+            normals = stored
     uv, image, colors = _appearance(geometry, suffix)
     if geometry.visual.kind == "face":
         corner = faces.reshape(-1)
@@ -139,10 +145,15 @@ def _appearance(
     uv = None if visual.uv is None or len(visual.uv) != count else np.asarray(visual.uv, np.float64)[:, :2]
     material = visual.material
     if suffix == "glb":
-        image, factor = getattr(material, "baseColorTexture", None), getattr(material, "baseColorFactor", None)
+        image, factor = (
+            getattr(material, "baseColorTexture", None),
+            getattr(material, "baseColorFactor", None),
+        )
         # glTF's factors are linear light, its images and our colours sRGB.
         factor = np.ones(3) if factor is None else np.asarray(factor, np.float64)[:3] / 255.0
-        pixels = None if image is None or uv is None else _scaled_linear(np.asarray(image.convert("RGB")), factor)
+        pixels = (
+            None if image is None or uv is None else _scaled_linear(np.asarray(image.convert("RGB")), factor)
+        )
         plain = _scaled_linear(np.full((1, 3), 255, np.uint8), factor)[0]
         has_color = getattr(material, "baseColorFactor", None) is not None and not np.allclose(factor, 1)
     else:

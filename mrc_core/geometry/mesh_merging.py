@@ -46,7 +46,9 @@ def _with_normals(part: MeshPart, name: str) -> MeshPart:
     # Corners become one vertex where everything that a vertex carries is the same.
     columns = [part.vertices[corner], np.round(normals * 1e4)]
     columns += [value[corner] for value in (part.uv, part.colors) if value is not None]
-    _, first, inverse = np.unique(np.concatenate(columns, axis=1), axis=0, return_index=True, return_inverse=True)
+    _, first, inverse = np.unique(
+        np.concatenate(columns, axis=1), axis=0, return_index=True, return_inverse=True
+    )
     kept = corner[first]
     return MeshPart(
         part.vertices[kept],
@@ -78,7 +80,9 @@ def _merge_appearance(
                     f"mesh '{name}' mixes textures with varying vertex colours: bake its colours into one texture"
                 )
             image, uv = np.tile(color[0], (4, 4, 1)), np.full((len(part.vertices), 2), 0.5)
-        known = [i for i, other in enumerate(images) if other.shape == image.shape and np.array_equal(other, image)]
+        known = [
+            i for i, other in enumerate(images) if other.shape == image.shape and np.array_equal(other, image)
+        ]
         if not known:
             images.append(image)
         chosen.append(known[0] if known else len(images) - 1)

@@ -7,7 +7,9 @@ import numpy as np
 CREASE_ANGLE_RAD = np.deg2rad(40.0)
 
 
-def corner_normals(vertices: np.ndarray, faces: np.ndarray, crease_rad: float = CREASE_ANGLE_RAD) -> np.ndarray:
+def corner_normals(
+    vertices: np.ndarray, faces: np.ndarray, crease_rad: float = CREASE_ANGLE_RAD
+) -> np.ndarray:
     """A normal for every corner of every face: smooth over gentle edges, sharp at creases.
 
     The normal of a corner is the mean, weighted by angle, of the faces at that point whose normals lie within

@@ -31,7 +31,9 @@ def save_glb(mesh: Mesh, path: Path) -> None:
         visual = trimesh.visual.TextureVisuals(uv=np.asarray(mesh.uv, np.float64), material=material)
     elif mesh.vertex_colors is not None:
         opaque = np.full((len(mesh.vertices), 1), 255, np.uint8)
-        visual = trimesh.visual.ColorVisuals(vertex_colors=np.concatenate([mesh.vertex_colors, opaque], axis=1))
+        visual = trimesh.visual.ColorVisuals(
+            vertex_colors=np.concatenate([mesh.vertex_colors, opaque], axis=1)
+        )
     geometry = trimesh.Trimesh(
         mesh.vertices, mesh.faces, vertex_normals=mesh.normals, visual=visual, process=False, validate=False
     )

@@ -33,7 +33,9 @@ class ObjectModel:
         """
         vertices = torch.from_numpy(np.asarray(self.mesh.vertices, dtype=np.float64))
         middle = (vertices.amin(dim=0) + vertices.amax(dim=0)) / 2
-        images = self.symmetries.transforms(steps=36) @ torch.cat([middle, torch.ones(1, dtype=torch.float64)])
+        images = self.symmetries.transforms(steps=36) @ torch.cat(
+            [middle, torch.ones(1, dtype=torch.float64)]
+        )
         return images[:, :3].mean(dim=0)
 
     @cached_property

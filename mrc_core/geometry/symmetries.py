@@ -38,17 +38,27 @@ class SymmetrySet:
         continuous: axes of revolution.
     """
 
-    def __init__(self, discrete: Tensor | None = None, continuous: tuple[ContinuousSymmetry, ...] = ()) -> None:
+    def __init__(
+        self, discrete: Tensor | None = None, continuous: tuple[ContinuousSymmetry, ...] = ()
+    ) -> None:
         given = torch.zeros(0, 4, 4) if discrete is None else torch.as_tensor(discrete)
         if given.ndim != 3 or given.shape[1:] != (4, 4):
             raise ValueError(f"discrete symmetries must be (n, 4, 4), got {tuple(given.shape)}")
         rotation = given[:, :3, :3].double()
         residue = (rotation @ rotation.transpose(-1, -2) - torch.eye(3, dtype=torch.float64)).abs()
-        if not torch.isfinite(given).all() or (residue > 1e-3).any() or (torch.linalg.det(rotation) < 0).any():
-            raise ValueError("a discrete symmetry is not a rigid transform (rotation part must be orthonormal, det +1)")
+        if (
+            not torch.isfinite(given).all()
+            or (residue > 1e-3).any()
+            or (torch.linalg.det(rotation) < 0).any()
+        ):
+            raise ValueError(
+                "a discrete symmetry is not a rigid transform (rotation part must be orthonormal, det +1)"
+            )
         for symmetry in continuous:
             if not all(map(math.isfinite, (*symmetry.axis, *symmetry.offset))) or not any(symmetry.axis):
-                raise ValueError(f"a continuous symmetry needs a finite axis that is not zero, got {symmetry.axis}")
+                raise ValueError(
+                    f"a continuous symmetry needs a finite axis that is not zero, got {symmetry.axis}"
+                )
         self.discrete = torch.cat([torch.eye(4, dtype=torch.float64)[None], given.double()])  # identity first
         self.continuous = tuple(continuous)
 
@@ -63,7 +73,9 @@ class SymmetrySet:
         for numbers in info.get("symmetries_discrete") or []:
             flat = torch.as_tensor(numbers, dtype=torch.float64).flatten()
             if flat.numel() != 16:
-                raise ValueError(f"symmetries_discrete: 16 numbers (4x4, row-major) expected, got {flat.numel()}")
+                raise ValueError(
+                    f"symmetries_discrete: 16 numbers (4x4, row-major) expected, got {flat.numel()}"
+                )
             matrix = flat.view(4, 4).clone()
             matrix[:3, 3] *= metres_per_unit
             matrices.append(matrix)
@@ -81,7 +93,8 @@ class SymmetrySet:
         return {
             "symmetries_discrete": [(m * scale).flatten().tolist() for m in self.discrete[1:]],
             "symmetries_continuous": [
-                {"axis": list(c.axis), "offset": [v / metres_per_unit for v in c.offset]} for c in self.continuous
+                {"axis": list(c.axis), "offset": [v / metres_per_unit for v in c.offset]}
+                for c in self.continuous
             ],
         }
 

@@ -77,7 +77,7 @@ class Bundle:
             network.load_state_dict(self.weights)
         except RuntimeError as error:
             raise BundleError(f"the weights do not fit the bundle's model section: {error}") from error
-        return network.to(device=device, memory_format=torch.channels_last).eval()
+        return network.to(device).to(memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
 
     def codec(self, device: str | torch.device = "cpu") -> PoseCodec:
         """The pose codec that belongs to the network."""
@@ -112,7 +112,9 @@ class Bundle:
             "provenance": self.provenance,
         }
         _BundleFile.model_validate(content)
-        (path / "bundle.yaml").write_text(yaml.safe_dump(content, sort_keys=False, default_flow_style=None, width=110))
+        (path / "bundle.yaml").write_text(
+            yaml.safe_dump(content, sort_keys=False, default_flow_style=None, width=110)
+        )
 
     @classmethod
     def load(cls, path: str | Path) -> Bundle:
@@ -123,16 +125,22 @@ class Bundle:
         """
         path = Path(path)
         if not (path / "bundle.yaml").is_file():
-            raise BundleError(f"{path} is not a bundle (no bundle.yaml): pass the folder that `mrc-net train` wrote")
+            raise BundleError(
+                f"{path} is not a bundle (no bundle.yaml): pass the folder that `mrc-net train` wrote"
+            )
         try:
             content = _BundleFile.model_validate(yaml.safe_load((path / "bundle.yaml").read_text()))
             config = MRCNetConfig(**content.model)
         except (ValidationError, yaml.YAMLError, TypeError, ValueError) as error:
             raise BundleError(f"{path / 'bundle.yaml'} is not valid: {error}") from error
         if content.format_version != FORMAT_VERSION:
-            raise BundleError(f"{path} has format {content.format_version}, this program reads {FORMAT_VERSION}")
+            raise BundleError(
+                f"{path} has format {content.format_version}, this program reads {FORMAT_VERSION}"
+            )
         if len(content.objects) != config.num_objects:
-            raise BundleError(f"{path}: {len(content.objects)} objects listed, the model has {config.num_objects}")
+            raise BundleError(
+                f"{path}: {len(content.objects)} objects listed, the model has {config.num_objects}"
+            )
         weights_path = path / "weights.safetensors"
         _check_hash(weights_path, content.weights_sha256)
         objects = tuple(_load_object(path, entry) for entry in content.objects)
@@ -165,14 +173,21 @@ def _check_hash(path: Path, expected: str) -> None:
     if not path.is_file():
         raise BundleError(f"{path} is missing: copy the whole bundle folder again")
     if _sha256(path) != expected:
-        raise BundleError(f"{path} was altered or cut short (its hash differs): copy the whole bundle folder again")
+        raise BundleError(
+            f"{path} was altered or cut short (its hash differs): copy the whole bundle folder again"
+        )
 
 
 def _sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def make_bundle(objects: Sequence[ObjectModel], network: MRCNet, depth_limits: Tensor, weights: dict[str, Tensor],
-                provenance: dict[str, Any]) -> Bundle:  # fmt: skip
+def make_bundle(
+    objects: Sequence[ObjectModel],
+    network: MRCNet,
+    depth_limits: Tensor,
+    weights: dict[str, Tensor],
+    provenance: dict[str, Any],
+) -> Bundle:
     """A bundle of a trained network; `weights` may be an average of its weights."""
     return Bundle(tuple(objects), network.config, depth_limits.cpu(), weights, provenance)

@@ -47,7 +47,9 @@ class PoseEstimate:
 class PoseEstimator:
     """Runs a bundle on frames. Not thread-safe: one caller at a time."""
 
-    def __init__(self, bundle: Bundle, renderer: CropRenderer, device: torch.device, precision: Precision) -> None:
+    def __init__(
+        self, bundle: Bundle, renderer: CropRenderer, device: torch.device, precision: Precision
+    ) -> None:
         self.bundle, self.device, self.precision = bundle, device, precision
         self.class_ids = bundle.class_ids
         autocast = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}[precision]
@@ -80,7 +82,9 @@ class PoseEstimator:
         chosen = precision or ("bf16" if target.type == "cuda" else "fp32")
         return cls(bundle, create_renderer(renderer, meshes, device=device), target, chosen)
 
-    def estimate(self, image_rgb_uint8: np.ndarray, K: np.ndarray, detections: Sequence[Detection]) -> list[PoseEstimate]:
+    def estimate(
+        self, image_rgb_uint8: np.ndarray, K: np.ndarray, detections: Sequence[Detection]
+    ) -> list[PoseEstimate]:
         """Poses of all detections of a frame in one pass: one for each, in the same order.
 
         Args:
@@ -106,7 +110,9 @@ class PoseEstimator:
         return _split(frames, poses, scores)
 
     @torch.inference_mode()
-    def refine(self, image_rgb_uint8: np.ndarray, K: np.ndarray, poses: Sequence[PoseEstimate]) -> list[PoseEstimate]:
+    def refine(
+        self, image_rgb_uint8: np.ndarray, K: np.ndarray, poses: Sequence[PoseEstimate]
+    ) -> list[PoseEstimate]:
         """Stage 2 alone, from given poses: one more round, or the next frame of a tracked object.
 
         The crops are those of the estimates' detections.
@@ -141,13 +147,19 @@ class PoseEstimator:
 
     def _checked_box(self, detection: Detection, size: tuple[int, int] | torch.Size) -> list[float]:
         if detection.class_id not in self._index:
-            raise ValueError(f"class {detection.class_id!r} is not in the bundle, which knows {', '.join(self.class_ids)}")
+            raise ValueError(
+                f"class {detection.class_id!r} is not in the bundle: {', '.join(self.class_ids)}"
+            )
         x0, y0, x1, y1 = box = [float(v) for v in detection.box_xyxy_px]
         height, width = size
         if not all(np.isfinite(box)) or x1 - x0 < 1 or y1 - y0 < 1:
-            raise ValueError(f"{detection.class_id}: the box {box} is empty or not finite (x0, y0, x1, y1 in pixels)")
+            raise ValueError(
+                f"{detection.class_id}: the box {box} is empty or not finite (x0, y0, x1, y1 in pixels)"
+            )
         if x1 <= 0 or y1 <= 0 or x0 >= width or y0 >= height:
-            raise ValueError(f"{detection.class_id}: the box {box} lies outside of the {width}x{height} image")
+            raise ValueError(
+                f"{detection.class_id}: the box {box} lies outside of the {width}x{height} image"
+            )
         return box
 
     def _in_mesh_frame(self, pose: Tensor, object_index: Tensor) -> np.ndarray:

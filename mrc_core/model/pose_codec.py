@@ -35,10 +35,18 @@ class PoseCodec(nn.Module):
     grid: Tensor
     depth_limits: Tensor
 
-    def __init__(self, n_side: int, xy_cells: int, depth_bins: int, depth_limits: Tensor, crop_size: int) -> None:
+    def __init__(
+        self, n_side: int, xy_cells: int, depth_bins: int, depth_limits: Tensor, crop_size: int
+    ) -> None:
         super().__init__()
-        if depth_limits.ndim != 2 or depth_limits.shape[1] != 2 or not (depth_limits[:, 0] < depth_limits[:, 1]).all():
-            raise ValueError(f"depth_limits must be rows of (low, high) with low < high, got {depth_limits.tolist()}")
+        if (
+            depth_limits.ndim != 2
+            or depth_limits.shape[1] != 2
+            or not (depth_limits[:, 0] < depth_limits[:, 1]).all()
+        ):
+            raise ValueError(
+                f"depth_limits must be rows of (low, high) with low < high, got {depth_limits.tolist()}"
+            )
         self.xy_cells, self.depth_bins, self.crop_size = xy_cells, depth_bins, crop_size
         self.register_buffer("grid", so3_grid_matrices(n_side).clone(), persistent=False)  # (K, 3, 3)
         self.register_buffer("depth_limits", depth_limits.float(), persistent=False)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Any, ContextManager, Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -106,5 +106,5 @@ class TwoStage:
         third = look_direction(K_crop, self.codec.crop_size)[:, 2]
         return torch.stack([x / z, y / z, third], dim=-1)
 
-    def _precision(self, like: Tensor) -> ContextManager[Any]:
+    def _precision(self, like: Tensor) -> AbstractContextManager[Any]:
         return torch.autocast(like.device.type, self.autocast) if self.autocast else nullcontext()

@@ -15,7 +15,11 @@ from torch import Tensor
 
 def save_checkpoint(path: Path, groups: dict[str, dict[str, Tensor]], state: dict[str, Any]) -> None:
     """Writes tensors by group and a JSON-able state. An interruption leaves the old file or the new one, whole."""
-    tensors = {f"{group}/{name}": t.detach().contiguous() for group, part in groups.items() for name, t in part.items()}
+    tensors = {
+        f"{group}/{name}": t.detach().contiguous()
+        for group, part in groups.items()
+        for name, t in part.items()
+    }
     temporary = path.with_suffix(".partial")
     save_file(tensors, temporary, metadata={"state": json.dumps(state)})
     with open(temporary, "rb") as file:
@@ -33,7 +37,7 @@ def load_checkpoint(path: Path, device: str = "cpu") -> tuple[dict[str, dict[str
     try:
         with safe_open(path, framework="pt", device=device) as file:
             state = json.loads((file.metadata() or {})["state"])
-            for key in file.keys():
+            for key in file.keys():  # noqa: SIM118 (not a dict)
                 group, name = key.split("/", 1)
                 groups.setdefault(group, {})[name] = file.get_tensor(key)
     except (KeyError, ValueError, OSError, RuntimeError) as error:

@@ -38,5 +38,7 @@ def disturbed(cam_from_obj: Tensor, diameter: Tensor, config: TrainConfig, rng: 
         rotation = rotation_about(axis.expand(count, 3), angle) @ rotation
     translation = cam_from_obj[:, :3, 3]
     scale = (1 + draw[:, 5:] * config.coarse_noise_depth).clamp(0.7, 1.3)  # along the viewing ray
-    shift = torch.cat([draw[:, 3:5] * config.coarse_noise_shift * diameter[:, None], draw.new_zeros(count, 1)], dim=1)
+    shift = torch.cat(
+        [draw[:, 3:5] * config.coarse_noise_shift * diameter[:, None], draw.new_zeros(count, 1)], dim=1
+    )
     return make_transform(rotation, translation * scale + shift)

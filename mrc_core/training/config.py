@@ -49,9 +49,16 @@ class TrainConfig(BaseModel):
 
     rotation_label_scale: float = Field(0.03, gt=0, description="of the diameter; wider for a coarser grid")
     smooth_l1_beta: float = Field(1.0, gt=0, description="hundredths of the diameter")
-    coarse_noise_start: float = Field(0.0, ge=0, le=1, description="share of stage-2 samples that start from a "
-                                      "disturbed true pose instead of the network's own coarse pose, at step 0")  # fmt: skip
-    coarse_noise_end: float = Field(0.0, ge=0, le=1, description="the same share from `coarse_noise_steps` on")
+    coarse_noise_start: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="share of stage-2 samples that start from a "
+        "disturbed true pose instead of the network's own coarse pose, at step 0",
+    )
+    coarse_noise_end: float = Field(
+        0.0, ge=0, le=1, description="the same share from `coarse_noise_steps` on"
+    )
     coarse_noise_steps: int = Field(1, gt=0)
     coarse_noise_angle_deg: float = Field(15.0, description="standard deviation of each Euler angle")
     coarse_noise_shift: float = Field(0.05, description="standard deviation of x and y, of the diameter")
@@ -77,7 +84,9 @@ class TrainConfig(BaseModel):
         """
         path = Path(path)
         if not path.is_file():
-            raise FileNotFoundError(f"no training configuration at {path}; config/train/small.yaml is one to start from")
+            raise FileNotFoundError(
+                f"no training configuration at {path}; start from config/train/small.yaml"
+            )
         try:
             return cls.model_validate(yaml.safe_load(path.read_text()) or {})
         except (ValidationError, yaml.YAMLError) as error:

@@ -13,8 +13,9 @@ from torch.nn import functional as F
 PERCENT = 100.0  # of the diameter
 
 
-def focal_sigmoid(logits: Tensor, labels: Tensor, gamma: float = 2.0, positive: float = 10.0,
-                  negative: float = 0.1) -> Tensor:  # fmt: skip
+def focal_sigmoid(
+    logits: Tensor, labels: Tensor, gamma: float = 2.0, positive: float = 10.0, negative: float = 0.1
+) -> Tensor:
     """Focal loss on sigmoids for soft labels: summed over buckets, mean over the batch.
 
     -(positive y (1 - p)^gamma log p + negative (1 - y) p^gamma log(1 - p)).
@@ -48,7 +49,9 @@ def safe_norm(vector: Tensor) -> Tensor:
     return (vector.square().sum(dim=-1) + 1e-12).sqrt()
 
 
-def rotation_regression(predicted: Tensor, target: Tensor, points: Tensor, diameter: Tensor, beta: float) -> Tensor:
+def rotation_regression(
+    predicted: Tensor, target: Tensor, points: Tensor, diameter: Tensor, beta: float
+) -> Tensor:
     """Mean over points of rho(|(R_pred - R_gt) v|), in hundredths of the diameter, (B,).
 
     Args:

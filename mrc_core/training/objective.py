@@ -32,8 +32,14 @@ class Objective:
         device: where batches live.
     """
 
-    def __init__(self, objects: Sequence[ObjectModel], codec: PoseCodec, config: TrainConfig,
-                 surface_head: SurfaceHead | None, device: torch.device) -> None:  # fmt: skip
+    def __init__(
+        self,
+        objects: Sequence[ObjectModel],
+        codec: PoseCodec,
+        config: TrainConfig,
+        surface_head: SurfaceHead | None,
+        device: torch.device,
+    ) -> None:
         self.objects, self.codec, self.config, self.surface_head = list(objects), codec, config, surface_head
         self.diameter = torch.tensor([o.diameter for o in objects], device=device)
         sampled = [torch.as_tensor(o.centred_mesh.sample_points(POINTS, seed=1)).float() for o in objects]
@@ -41,7 +47,11 @@ class Objective:
 
     def __call__(self, output: TwoStageOutput, batch: SceneBatch) -> dict[str, Tensor]:
         """Every weighted term and their sum, `total`."""
-        terms = {**self._stage_one(output, batch), **self._stage_two(output, batch), **self._dense(output, batch)}
+        terms = {
+            **self._stage_one(output, batch),
+            **self._stage_two(output, batch),
+            **self._dense(output, batch),
+        }
         weights = self.config.losses.model_dump()
         weighted = {name: weights[name] * value for name, value in terms.items()}
         weighted["total"] = torch.stack(list(weighted.values())).sum()
@@ -76,7 +86,9 @@ class Objective:
         t_of_z = translation_from_site(true_xy, z, batch.K, size)
         points = self.points[batch.object_index]
         return {
-            "rotation": rotation_regression(output.pose[:, :3, :3], truth[:, :3, :3], points, diameter, beta).mean(),
+            "rotation": rotation_regression(
+                output.pose[:, :3, :3], truth[:, :3, :3], points, diameter, beta
+            ).mean(),
             "xy": translation_regression(t_of_xy, true_t, diameter, beta).mean(),
             "z": translation_regression(t_of_z, true_t, diameter, beta).mean(),
         }

@@ -45,7 +45,9 @@ def surface_points(depth_m: Tensor, K: Tensor, cam_from_obj: Tensor, cells: int)
     return torch.einsum("bij,bihw->bjhw", cam_from_obj[:, :3, :3], camera), z > 0
 
 
-def surface_loss(predicted: Tensor, points: Tensor, valid: Tensor, diameter: float, symmetries: SymmetrySet) -> Tensor:
+def surface_loss(
+    predicted: Tensor, points: Tensor, valid: Tensor, diameter: float, symmetries: SymmetrySet
+) -> Tensor:
     """Mean absolute error (B,) over valid cells, of the symmetric equivalent that fits each sample best.
 
     Args:

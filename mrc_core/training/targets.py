@@ -33,8 +33,12 @@ def bucket_distances(rotation: Tensor, grid: Tensor, moment: Tensor, symmetries:
     if axis is None:
         best = trace(rotation[:, None] @ equivalents).amax(dim=1)
     else:
-        turns = axis.transforms(torch.tensor([0.0, math.pi / 2, math.pi], dtype=torch.float64))[:, :3, :3].to(rotation)
-        at0, at90, at180 = trace(rotation[:, None, None] @ equivalents[:, None] @ turns).unbind(2)  # (B, D, K)
+        turns = axis.transforms(torch.tensor([0.0, math.pi / 2, math.pi], dtype=torch.float64))[:, :3, :3].to(
+            rotation
+        )
+        at0, at90, at180 = trace(rotation[:, None, None] @ equivalents[:, None] @ turns).unbind(
+            2
+        )  # (B, D, K)
         mean, cosine = (at0 + at180) / 2, (at0 - at180) / 2
         best = (mean + torch.hypot(cosine, at90 - mean)).amax(dim=1)
     return (2 * moment.trace() - 2 * best).clamp(min=0).sqrt()

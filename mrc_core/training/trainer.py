@@ -6,10 +6,10 @@ import json
 import math
 import signal
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Iterator
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -20,7 +20,12 @@ from mrc_core.inference.bundle import codec_for, make_bundle
 from mrc_core.model.network import MRCNet
 from mrc_core.model.two_stage import CropRenderer, Crops, TwoStage, TwoStageOutput
 from mrc_core.training.batches import prefetch
-from mrc_core.training.checkpoint import load_checkpoint, optimizer_tensors, restore_optimizer, save_checkpoint
+from mrc_core.training.checkpoint import (
+    load_checkpoint,
+    optimizer_tensors,
+    restore_optimizer,
+    save_checkpoint,
+)
 from mrc_core.training.coarse_noise import disturbed, noise_share
 from mrc_core.training.config import TrainConfig
 from mrc_core.training.objective import Objective
@@ -63,7 +68,9 @@ class Trainer:
         self.output, self.device, self.provenance = output, device, provenance
         output.mkdir(parents=True, exist_ok=True)
         torch.manual_seed(config.seed)
-        self.network = MRCNet(config.network_config(len(objects))).to(device, memory_format=torch.channels_last)
+        self.network = MRCNet(config.network_config(len(objects))).to(
+            device, memory_format=torch.channels_last
+        )
         features = self.network.config.feature_channels
         self.surface_head = SurfaceHead(features).to(device) if config.losses.surface else None
         self.codec = codec_for(self.network.config, depth_limits).to(device)
@@ -92,7 +99,7 @@ class Trainer:
 
     # ---- the loop ----------------------------------------------------------------------------------------------------
     def train(self) -> dict[str, Any]:
-        """Runs to the last step, or until SIGINT or SIGTERM; leaves a checkpoint and a bundle. Returns the last report."""
+        """Runs to the last step or to SIGINT or SIGTERM; leaves checkpoint and bundle; returns the last report."""
         config = self.config
         held_out = self._validation_batches()
         batches = prefetch(self._make_batch, self.step, config.steps)
@@ -122,8 +129,13 @@ class Trainer:
 
     def train_step(self, batch: SceneBatch) -> dict[str, float]:
         """One optimiser step; a step whose loss or gradient is not finite changes nothing."""
-        rate = warmup_cosine(self.step, self.config.steps, self.config.warmup_steps, self.config.learning_rate,
-                             self.config.final_learning_rate)  # fmt: skip
+        rate = warmup_cosine(
+            self.step,
+            self.config.steps,
+            self.config.warmup_steps,
+            self.config.learning_rate,
+            self.config.final_learning_rate,
+        )
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         self.optimizer.zero_grad(set_to_none=True)
@@ -189,8 +201,10 @@ class Trainer:
                 f"{part['angle_deg']:.1f} deg, {part['shift_mm']:.1f} mm, depth {part['depth_percent']:.1f} %"
             )
         for name, part in report["objects"].items():
-            self.log(f"    {name}: {100 * part['coarse']['recall']:.0f} % -> {100 * part['refined']['recall']:.0f} %, "
-                     f"{part['coarse']['angle_deg']:.1f} -> {part['refined']['angle_deg']:.1f} deg")  # fmt: skip
+            self.log(
+                f"    {name}: {100 * part['coarse']['recall']:.0f} % -> {100 * part['refined']['recall']:.0f} %, "
+                f"{part['coarse']['angle_deg']:.1f} -> {part['refined']['angle_deg']:.1f} deg"
+            )
         self.export(self.output / "bundle", report)
         if report["refined"]["recall"] > self.best:
             self.best = report["refined"]["recall"]
@@ -228,11 +242,15 @@ class Trainer:
         groups, state = load_checkpoint(self.output / "checkpoint.safetensors", str(self.device))
         names = [item.class_id for item in self.objects]
         if state["classes"] != names:
-            raise ValueError(f"the checkpoint was trained on {state['classes']}, not on {names}: choose another --output")
+            raise ValueError(
+                f"the checkpoint is of {state['classes']}, not of {names}: choose another --output"
+            )
         saved = groups["trained"]
         differs = [k for k, p in self._trained.items() if k not in saved or saved[k].shape != p.shape]
         if differs:
-            raise ValueError(f"the checkpoint has another network ({differs[0]} differs): choose another --output")
+            raise ValueError(
+                f"the checkpoint has another network ({differs[0]} differs): choose another --output"
+            )
         with torch.no_grad():
             for name, parameter in self._trained.items():
                 parameter.copy_(saved[name])
@@ -254,6 +272,7 @@ class Trainer:
     @contextmanager
     def _interruptible(self) -> Iterator[None]:
         """The first SIGINT or SIGTERM ends training after the current step, with a checkpoint."""
+
         def stop(*_: object) -> None:
             self._stop = True
 

@@ -18,7 +18,9 @@ RECALL_THRESHOLD = 0.1  # of the diameter
 
 
 @torch.no_grad()
-def validate(two_stage: TwoStage, objects: Sequence[ObjectModel], batches: Sequence[SceneBatch]) -> dict[str, Any]:
+def validate(
+    two_stage: TwoStage, objects: Sequence[ObjectModel], batches: Sequence[SceneBatch]
+) -> dict[str, Any]:
     """Runs both stages on every batch.
 
     Returns:

@@ -1,0 +1,1 @@
+"""What `mrc-net benchmark` measures, one subject a file."""

@@ -1,0 +1,108 @@
+"""`mrc-net benchmark`: renderers, correlation and the estimator's stages, side by side in one run."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import time
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import torch
+from rich.console import Console
+from rich.table import Table
+
+from mrc_core.benchmarks.correlation import measure_correlation
+from mrc_core.benchmarks.rendering import measure_renderers
+from mrc_core.benchmarks.stages import measure_stages
+
+DESCRIPTION = """\
+Measures this machine: renderer crops/s (Warp against pyrender, 5k triangles, 256 px), the correlation layer against
+its plain twin, and the latency of every stage of the estimator for 1, 4 and 16 detections in a 640x480 image.
+Networks have random weights: time does not depend on them. Figures are medians; compare those of one run alone.
+
+example:
+  mrc-net benchmark                      # everything, small and paper flavours
+  mrc-net benchmark --flavour small --detections 1 --json out/benchmark.json
+"""
+
+
+def add_parser(commands: Any) -> None:
+    """Adds the sub-command to argparse's sub-parsers."""
+    parser = commands.add_parser(
+        "benchmark",
+        help="measure this machine",
+        description=DESCRIPTION,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--flavour", choices=("small", "paper", "all"), default="all")
+    parser.add_argument(
+        "--detections", type=int, nargs="+", default=[1, 4, 16], metavar="N", help="default: 1 4 16"
+    )
+    parser.add_argument(
+        "--repeats", type=int, default=10, metavar="N", help="runs of each figure, default 10"
+    )
+    parser.add_argument("--threads", type=int, metavar="N", help="CPU threads for torch; default: all cores")
+    parser.add_argument("--skip-renderers", action="store_true", help="leave the renderers out")
+    parser.add_argument("--json", metavar="FILE", help="also write every figure as JSON")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Measures and prints; returns the exit status."""
+    if arguments.threads:
+        torch.set_num_threads(arguments.threads)
+    devices = ["cpu"] + (["cuda"] if torch.cuda.is_available() else [])
+    console = Console()
+    facts = {"processor": _processor(), "threads": torch.get_num_threads(), "torch": torch.__version__}
+    facts["cuda"] = torch.cuda.get_device_name() if len(devices) > 1 else None
+    console.print("  ".join(f"{key}: {value}" for key, value in facts.items() if value))
+    figures: dict[str, Any] = {"machine": facts}
+    for device in devices:
+        if not arguments.skip_renderers:
+            rows = measure_renderers(device, time_call, arguments.repeats)
+            figures[f"renderers_{device}"] = rows
+            _print(console, f"renderers, 256x256 crops of 5k triangles, {device}", rows)
+        rows = measure_correlation(device, time_call, arguments.repeats)
+        figures[f"correlation_{device}"] = rows
+        _print(console, f"correlation 11x11, forward and backward, {device}", rows)
+        for flavour in ("small", "paper") if arguments.flavour == "all" else (arguments.flavour,):
+            rows = measure_stages(flavour, device, arguments.detections, time_call, arguments.repeats)
+            figures[f"stages_{flavour}_{device}"] = rows
+            _print(console, f"estimator, {flavour} flavour, {device}, ms", rows)
+    if arguments.json:
+        Path(arguments.json).write_text(json.dumps(figures, indent=1) + "\n")
+        console.print(f"written to {arguments.json}")
+    return 0
+
+
+def time_call(call: Callable[[], Any], repeats: int, device: str) -> float:
+    """Median seconds of `call` after one that is not counted."""
+    seconds = []
+    for _ in range(repeats + 1):
+        started = time.perf_counter()
+        call()
+        if device == "cuda":
+            torch.cuda.synchronize()
+        seconds.append(time.perf_counter() - started)
+    return median(seconds[1:])
+
+
+def _print(console: Console, title: str, rows: list[dict[str, Any]]) -> None:
+    table = Table(title=title, title_justify="left")
+    for key in rows[0]:
+        table.add_column(key, justify="left" if isinstance(rows[0][key], str) else "right")
+    for row in rows:
+        table.add_row(*[f"{v:.4g}" if isinstance(v, float) else str(v) for v in row.values()])
+    console.print(table)
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
