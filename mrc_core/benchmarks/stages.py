@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -55,11 +56,11 @@ def measure_stages(
                 two_stage.codec.most_likely(logits), crops.K, crops.object_index
             )
             parts: dict[str, Callable[[], Any]] = {
-                "crop": lambda f=frame: estimator.crop(f),
-                "stage 1": lambda c=crops: two_stage.classify(c),
-                "render": lambda c=crops, p=coarse: two_stage.render(p, c),
-                "render + stage 2": lambda c=crops, r=real, g=logits, p=coarse: two_stage.refine(c, r, g, p),
-                "image to pose": lambda d=detections: estimator.estimate(image, K, d),
+                "crop": partial(estimator.crop, frame),
+                "stage 1": partial(two_stage.classify, crops),
+                "render": partial(two_stage.render, coarse, crops),
+                "render + stage 2": partial(two_stage.refine, crops, real, logits, coarse),
+                "image to pose": partial(estimator.estimate, image, K, detections),
             }
             seconds = {name: time_call(part, repeats, device) for name, part in parts.items()}
         row: dict[str, Any] = {"detections": str(count), **{name: 1000 * s for name, s in seconds.items()}}

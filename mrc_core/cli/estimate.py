@@ -58,7 +58,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise ValueError(
             f"{arguments.image} cannot be read as a picture: is it there, whole, and a png or jpg?"
         )
-    image = np.ascontiguousarray(bgr[..., ::-1])
+    image = np.ascontiguousarray(bgr[..., ::-1], dtype=np.uint8)
     K = read_camera(Path(arguments.camera), (image.shape[1], image.shape[0]))
     detections = read_detections(Path(arguments.detections))
     estimator = PoseEstimator.from_bundle(

@@ -49,7 +49,8 @@ def run(arguments: argparse.Namespace) -> int:
     model = facts["model"]
     console.print(
         f"network: ResNet-{model['backbone']}, {model['crop_size']} px crops, "
-        f"{facts['parameters'] / 1e6:.2f} M parameters, {facts['rotations']} rotations, {model['xy_cells']}x{model['xy_cells']} cells, {model['depth_bins']} depths"
+        f"{facts['parameters'] / 1e6:.2f} M parameters, {facts['rotations']} rotations, "
+        f"{model['xy_cells']}x{model['xy_cells']} cells, {model['depth_bins']} depths"
     )
     provenance = facts["provenance"]
     for key in ("version", "commit", "data", "step", "samples_seen"):

@@ -68,9 +68,8 @@ class Trainer:
         self.output, self.device, self.provenance = output, device, provenance
         output.mkdir(parents=True, exist_ok=True)
         torch.manual_seed(config.seed)
-        self.network = MRCNet(config.network_config(len(objects))).to(
-            device, memory_format=torch.channels_last
-        )
+        self.network = MRCNet(config.network_config(len(objects))).to(device)
+        self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         features = self.network.config.feature_channels
         self.surface_head = SurfaceHead(features).to(device) if config.losses.surface else None
         self.codec = codec_for(self.network.config, depth_limits).to(device)
