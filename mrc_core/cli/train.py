@@ -20,6 +20,7 @@ from mrc_core.training.config import TrainConfig
 from mrc_core.training.depth_limits import measure_depth_limits
 from mrc_core.training.memory import keep_freed_memory
 from mrc_core.training.trainer import Trainer
+from mrc_core.training.workers import Workers
 
 DESCRIPTION = """\
 Trains one network on your objects and writes a bundle that `mrc-net estimate` and the ROS node load.
@@ -27,6 +28,9 @@ No data set is needed: scenes are rendered on the fly from the meshes.
 
 example:
   mrc-net train --config config/train/small.yaml --objects demo/objects --output runs/first
+
+On several CPU cores or GPUs, one process each (batch_size counts for each):
+  OMP_NUM_THREADS=1 torchrun --nproc-per-node 2 -m mrc_core.cli train --config ... --objects ... --output ...
 
 The output folder holds checkpoint.safetensors, train.log, validation.jsonl, bundle/ (the latest) and best_bundle/.
 Ctrl-C ends training after the current step with all of these written; --resume goes on from there.
@@ -84,16 +88,24 @@ def run(arguments: argparse.Namespace) -> int:
             print(stamped, flush=True)
             file.write(stamped + "\n")
 
-        trainer = build_trainer(config, objects, output, arguments.device, log)
+        workers = Workers("nccl" if arguments.device != "cpu" and torch.cuda.is_available() else "gloo")
+        quiet = log if workers.is_first else lambda line: None
+        trainer = build_trainer(config, objects, output, arguments.device, quiet, workers)
         if arguments.resume:
             trainer.resume()
         trainer.train()
-        log(f"bundle: {output / 'bundle'}")
+        quiet(f"bundle: {output / 'bundle'}")
+        workers.close()
     return 0
 
 
 def build_trainer(
-    config: TrainConfig, objects: list[ObjectModel], output: Path, device: str, log: Any
+    config: TrainConfig,
+    objects: list[ObjectModel],
+    output: Path,
+    device: str,
+    log: Any,
+    workers: Workers | None = None,
 ) -> Trainer:
     """Wires renderer, generator and trainer together."""
     keep_freed_memory()
@@ -111,7 +123,16 @@ def build_trainer(
     )
     limits = measure_depth_limits(generator)
     trainer = Trainer(
-        config, objects, generator, renderer, limits, output, torch.device(chosen), _provenance(), log
+        config,
+        objects,
+        generator,
+        renderer,
+        limits,
+        output,
+        torch.device(chosen),
+        _provenance(),
+        log,
+        workers,
     )
     parameters = sum(p.numel() for p in trainer.network.parameters())
     log(f"{parameters / 1e6:.2f} M parameters, {config.steps} steps of {config.batch_size} on {chosen}")

@@ -32,6 +32,7 @@ from mrc_core.training.objective import Objective
 from mrc_core.training.schedule import warmup_cosine
 from mrc_core.training.surface_coordinates import SurfaceHead
 from mrc_core.training.validation import validate
+from mrc_core.training.workers import Workers
 
 VALIDATION_OFFSET = 10**9  # batch numbers that no training run reaches
 NAN_STEPS_ALLOWED = 3
@@ -50,6 +51,7 @@ class Trainer:
         device: cpu or cuda.
         provenance: facts about this run that go into the bundle.
         log: prints one line.
+        workers: the processes that train together; this one alone by default.
     """
 
     def __init__(
@@ -63,9 +65,11 @@ class Trainer:
         device: torch.device,
         provenance: dict[str, Any],
         log: Callable[[str], None] = print,
+        workers: Workers | None = None,
     ) -> None:
         self.config, self.objects, self.generator, self.log = config, list(objects), generator, log
         self.output, self.device, self.provenance = output, device, provenance
+        self.workers = workers or Workers()
         output.mkdir(parents=True, exist_ok=True)
         torch.manual_seed(config.seed)
         self.network = MRCNet(config.network_config(len(objects))).to(device)
@@ -100,11 +104,12 @@ class Trainer:
     def train(self) -> dict[str, Any]:
         """Runs to the last step or to SIGINT or SIGTERM; leaves checkpoint and bundle; returns the last report."""
         config = self.config
-        held_out = self._validation_batches()
+        held_out = self._validation_batches() if self.workers.is_first else []
         batches = prefetch(self._make_batch, self.step, config.steps)
         started, first = time.monotonic(), self.step
         sums: dict[str, float] = {}
         report: dict[str, Any] = {}
+        stopped = False
         with self._interruptible():
             for batch in batches:
                 terms = self.train_step(batch)
@@ -117,11 +122,12 @@ class Trainer:
                     self.save()
                 if self.step % config.validate_every == 0 or self.step == config.steps:
                     report = self._validate(held_out)
-                if self._stop:
+                if self.workers.any(self._stop):
+                    stopped = True
                     break
         batches.close()  # type: ignore[attr-defined]
         self.save()
-        if self._stop:
+        if stopped and self.step < config.steps:
             self.log(f"stopped at step {self.step}; `--resume` continues from here")
             report = self._validate(held_out)
         return report
@@ -140,6 +146,7 @@ class Trainer:
         self.optimizer.zero_grad(set_to_none=True)
         terms = self.objective(self._forward(batch), batch)
         terms["total"].backward()
+        self.workers.average_gradients(self._trained.values())
         norm = torch.nn.utils.clip_grad_norm_(self._trained.values(), self.config.clip_gradient)
         self.step += 1
         if not math.isfinite(float(norm)):
@@ -161,7 +168,9 @@ class Trainer:
         real, logits = self.two_stage.classify(crops)
         with torch.no_grad():
             coarse = self.codec.coarse_pose(self.codec.most_likely(logits), crops.K, crops.object_index)
-            rng = torch.Generator().manual_seed(self.config.seed * 7919 + self.step)
+            rng = torch.Generator().manual_seed(
+                (self.config.seed * 7919 + self.step) * self.workers.count + self.workers.rank
+            )
             replaced = torch.rand(len(crops), generator=rng) < noise_share(self.step, self.config)
             near_truth = disturbed(batch.cam_from_obj, self.diameter[batch.object_index], self.config, rng)
             coarse = torch.where(replaced.to(self.device)[:, None, None], near_truth, coarse)
@@ -175,7 +184,8 @@ class Trainer:
 
     def _make_batch(self, index: int) -> SceneBatch:
         torch.set_num_threads(1)  # of this thread alone: the trainer's own threads keep the cores busy
-        return self.generator.batch(index, self.config.batch_size)
+        number = index * self.workers.count + self.workers.rank  # no two processes draw the same scenes
+        return self.generator.batch(number, self.config.batch_size)
 
     # ---- validation and files ----------------------------------------------------------------------------------------
     def _validation_batches(self) -> list[SceneBatch]:
@@ -184,13 +194,15 @@ class Trainer:
 
     def _validate(self, batches: list[SceneBatch]) -> dict[str, Any]:
         """Accuracy of the averaged weights; writes it to the log and exports a bundle."""
+        if not self.workers.is_first:
+            return {}
         trained = {name: value.clone() for name, value in self.network.state_dict().items()}
         self.network.load_state_dict(self.average)
         self.network.eval()
         report = validate(self.two_stage, self.objects, batches)
         self.network.load_state_dict(trained)
         self.network.train()
-        report = {"step": self.step, "samples_seen": self.step * self.config.batch_size, **report}
+        report = {"step": self.step, "samples_seen": self.samples_seen, **report}
         with open(self.output / "validation.jsonl", "a") as file:
             file.write(json.dumps(report) + "\n")
         for stage in ("coarse", "refined"):
@@ -215,14 +227,21 @@ class Trainer:
         provenance = {
             **self.provenance,
             "step": self.step,
-            "samples_seen": self.step * self.config.batch_size,
+            "samples_seen": self.samples_seen,
             "config": self.config.model_dump(mode="json"),
             "validation": report,
         }
         make_bundle(self.objects, self.network, self.codec.depth_limits, self.average, provenance).save(path)
 
+    @property
+    def samples_seen(self) -> int:
+        """Training samples so far, over all processes."""
+        return self.step * self.config.batch_size * self.workers.count
+
     def save(self) -> None:
         """Writes the checkpoint: weights, averages, optimiser, step."""
+        if not self.workers.is_first:
+            return
         groups = {
             "trained": {name: p.data for name, p in self._trained.items()},
             "average": self.average,
@@ -265,7 +284,7 @@ class Trainer:
         parts = " ".join(f"{name} {value:.3f}" for name, value in sums.items() if name != "total")
         self.log(
             f"step {self.step}/{self.config.steps}  loss {sums.get('total', math.nan):.3f}  ({parts})  "
-            f"{self.config.batch_size / seconds:.1f} samples/s  {_duration(left)} left"
+            f"{self.config.batch_size * self.workers.count / seconds:.1f} samples/s  {_duration(left)} left"
         )
 
     @contextmanager
