@@ -1,0 +1,212 @@
+"""ROS messages to arrays and back. Pure functions, no node.
+
+Frames: everything is in the camera's optical frame (x right, y down, z forward). Quaternions in messages are
+xyzw.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Mapping
+
+import cv2
+import numpy as np
+from cv_bridge import CvBridge
+from geometry_msgs.msg import Pose
+from numpy.typing import NDArray
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+from tf_transformations import quaternion_from_matrix, quaternion_matrix
+from vision_msgs.msg import BoundingBox2D, Detection2D
+
+from mrc_core.inference import Detection
+
+COLOUR_ENCODINGS = ("rgb8", "bgr8", "rgba8", "bgra8", "mono8")
+
+_bridge = CvBridge()
+
+
+class UnusableInput(ValueError):
+    """A message cannot be used. ``kind`` groups the reasons, so that each can be reported once in a while."""
+
+    def __init__(self, kind: str, reason: str) -> None:
+        super().__init__(reason)
+        self.kind = kind
+
+
+def rgb_from_image(image: Image) -> NDArray[np.uint8]:
+    """The picture (H, W, 3), RGB.
+
+    Raises:
+        UnusableInput: an encoding that is no colour or grey picture of 8 bits, or fewer bytes than announced.
+    """
+    if image.encoding not in COLOUR_ENCODINGS:
+        raise UnusableInput(
+            "encoding",
+            f"the image's encoding is '{image.encoding}', but must be one of {', '.join(COLOUR_ENCODINGS)}: "
+            "convert it in the camera's driver or with image_proc (debayer)",
+        )
+    if image.height < 1 or image.width < 1 or len(image.data) < image.step * image.height:
+        raise UnusableInput(
+            "image_size",
+            f"the image announces {image.width}x{image.height} pixels in rows of {image.step} bytes, but "
+            "has only "
+            f"{len(image.data)} bytes: check the camera's driver",
+        )
+    return np.ascontiguousarray(_bridge.imgmsg_to_cv2(image, desired_encoding="rgb8"))
+
+
+def rgb_from_compressed(image: CompressedImage) -> NDArray[np.uint8]:
+    """The picture (H, W, 3), RGB, of a JPEG or PNG. Orientation tags are ignored: boxes count stored pixels.
+
+    Raises:
+        UnusableInput: the bytes are no such picture, or compressed depth.
+    """
+    if "compressedDepth" in image.format:
+        raise UnusableInput(
+            "encoding", f"the compressed image is depth ('{image.format}'): subscribe to the colour image"
+        )
+    data = np.frombuffer(image.data, np.uint8)
+    flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
+    bgr = cv2.imdecode(data, flags) if data.size else None
+    if bgr is None:
+        raise UnusableInput(
+            "encoding",
+            f"the compressed image ('{image.format}', {data.size} bytes) cannot be decoded: it must be a "
+            "whole JPEG or PNG",
+        )
+    return np.ascontiguousarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), dtype=np.uint8)
+
+
+def intrinsics(info: CameraInfo, image_size: tuple[int, int], rectified: bool) -> NDArray[np.float64]:
+    """The camera matrix K (3, 3) for the image as it was received.
+
+    Args:
+        info: of the camera; its region of interest and binning are honoured as image_geometry does.
+        image_size: (height, width) of the image.
+        rectified: the image is rectified: use P's left 3x3 (K where P is zero) and ignore D. Otherwise use
+            K, and
+            refuse distortion.
+
+    Raises:
+        UnusableInput: sizes that differ, an uncalibrated camera, or distortion that the image still has.
+    """
+    if not rectified and any(abs(d) > 1e-9 for d in info.d):
+        raise UnusableInput(
+            "distortion",
+            "the camera has lens distortion (camera_info.D is not zero) and 'rectified' is false: feed "
+            "image_rect from "
+            "image_proc and set 'rectified' to true, for poses from a distorted image would be wrong",
+        )
+    projection = np.asarray(info.p, dtype=np.float64).reshape(3, 4)[:, :3]
+    use_projection = rectified and projection[0, 0] > 0.0
+    matrix = np.array(projection if use_projection else np.asarray(info.k, dtype=np.float64).reshape(3, 3))
+    if not np.isfinite(matrix).all() or matrix[0, 0] <= 0.0 or matrix[1, 1] <= 0.0:
+        raise UnusableInput(
+            "uncalibrated",
+            "the camera is not calibrated (focal length in camera_info is zero or not finite): calibrate "
+            "it, for example "
+            "with camera_calibration",
+        )
+    roi, bin_x, bin_y = info.roi, max(int(info.binning_x), 1), max(int(info.binning_y), 1)
+    expected = (int(roi.height or info.height) // bin_y, int(roi.width or info.width) // bin_x)
+    if expected != tuple(image_size):
+        raise UnusableInput(
+            "camera_info_size",
+            f"camera_info is for an image of {expected[1]}x{expected[0]} pixels, but the image has "
+            f"{image_size[1]}x{image_size[0]}: use the camera_info of this very stream",
+        )
+    matrix[2] = (0.0, 0.0, 1.0)
+    matrix[0, 2] -= roi.x_offset
+    matrix[1, 2] -= roi.y_offset
+    matrix[0] /= bin_x
+    matrix[1] /= bin_y
+    return matrix
+
+
+def box_xyxy_px(box: BoundingBox2D, image_size: tuple[int, int]) -> tuple[float, float, float, float]:
+    """The box's left, top, right and bottom [px]; of a turned box the upright one around it.
+
+    Raises:
+        UnusableInput: a number that is not finite, an empty box, or a box wholly outside the image (height,
+            width).
+    """
+    centre, width, height = box.center.position, float(box.size_x), float(box.size_y)
+    cos, sin = abs(math.cos(box.center.theta)), abs(math.sin(box.center.theta))
+    half_x, half_y = (width * cos + height * sin) / 2, (width * sin + height * cos) / 2
+    corners = (centre.x - half_x, centre.y - half_y, centre.x + half_x, centre.y + half_y)
+    if not all(math.isfinite(value) for value in corners):
+        raise UnusableInput("box", "a detection's box is not finite (NaN or infinite): check the detector")
+    if width < 1.0 or height < 1.0:
+        raise UnusableInput(
+            "box",
+            f"a detection's box is empty ({width:g} x {height:g} px, below one pixel): check the detector",
+        )
+    if corners[0] >= image_size[1] or corners[1] >= image_size[0] or corners[2] <= 0.0 or corners[3] <= 0.0:
+        raise UnusableInput(
+            "box",
+            f"a detection's box ({', '.join(f'{value:.0f}' for value in corners)}) lies outside the image of "
+            f"{image_size[1]}x{image_size[0]}: the detector must count in this image's pixels",
+        )
+    return corners
+
+
+def detection_from_message(
+    message: Detection2D, image_size: tuple[int, int], classes: Collection[str], class_map: Mapping[str, str]
+) -> Detection:
+    """The detection with its best-scored hypothesis among the bundle's classes.
+
+    Raises:
+        UnusableInput: no hypothesis, none of a known class, a score that is not finite, or a box that cannot
+            be used.
+    """
+    if not message.results:
+        raise UnusableInput(
+            "hypothesis", "a detection has no hypothesis (results is empty): the detector must name a class"
+        )
+    named = [
+        (class_map.get(r.hypothesis.class_id, r.hypothesis.class_id), float(r.hypothesis.score))
+        for r in message.results
+    ]
+    known = [(class_id, score) for class_id, score in named if class_id in classes]
+    if not known:
+        raise UnusableInput(
+            f"class {named[0][0]}",
+            f"the class '{named[0][0]}' is not in the bundle, which has: {', '.join(sorted(classes))}. "
+            "Map the detector's ids "
+            "with the parameter 'class_map', or use a bundle that knows the class",
+        )
+    class_id, score = max(known, key=lambda pair: pair[1])
+    if not math.isfinite(score):
+        raise UnusableInput("score", f"a detection of '{class_id}' has the score {score}: check the detector")
+    return Detection(class_id=class_id, box_xyxy_px=box_xyxy_px(message.bbox, image_size), score=score)
+
+
+def box_message(box: tuple[float, float, float, float]) -> BoundingBox2D:
+    """The message of an upright box (left, top, right, bottom) [px]."""
+    message = BoundingBox2D()
+    message.center.position.x = float(box[0] + box[2]) / 2
+    message.center.position.y = float(box[1] + box[3]) / 2
+    message.size_x = float(box[2] - box[0])
+    message.size_y = float(box[3] - box[1])
+    return message
+
+
+def pose_from_matrix(cam_from_obj: NDArray[np.float64]) -> Pose:
+    """The message of a rigid transform (4, 4), metres."""
+    x, y, z, w = quaternion_from_matrix(np.asarray(cam_from_obj, dtype=np.float64))
+    pose = Pose()
+    # rclpy writes any other number type as raw bytes without a word, so every field is made a float
+    pose.position.x, pose.position.y, pose.position.z = (float(value) for value in cam_from_obj[:3, 3])
+    pose.orientation.x, pose.orientation.y = float(x), float(y)
+    pose.orientation.z, pose.orientation.w = float(z), float(w)
+    return pose
+
+
+def matrix_from_pose(pose: Pose) -> NDArray[np.float64]:
+    """The rigid transform (4, 4), metres, of a message."""
+    quaternion = pose.orientation
+    matrix: NDArray[np.float64] = np.asarray(
+        quaternion_matrix([quaternion.x, quaternion.y, quaternion.z, quaternion.w]), dtype=np.float64
+    )
+    matrix[:3, 3] = (pose.position.x, pose.position.y, pose.position.z)
+    return matrix

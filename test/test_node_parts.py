@@ -1,0 +1,232 @@
+"""The node's parts, each by itself: names, parameters, worker, messages that repeat, synchroniser, ranking."""
+
+from __future__ import annotations
+
+import threading
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+import node_harness as harness  # first: it sets ROS's environment
+import numpy as np
+import pytest
+import yaml
+from vision_msgs.msg import Detection2DArray
+
+from mrc_core.inference import Detection
+from mrc_net_ros.complaints import Complaints
+from mrc_net_ros.frame_estimation import best_scored, rank_instances
+from mrc_net_ros.frame_statistics import FrameStatistics
+from mrc_net_ros.naming import NamingError, child_frame, topic_token, topic_tokens
+from mrc_net_ros.parameters import SPECS, NodeSettings, ParameterError
+from mrc_net_ros.starvation import StarvationWatch
+from mrc_net_ros.synchroniser import Frame, FrameSynchroniser
+from mrc_net_ros.worker import NewestFirstWorker
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.mark.parametrize(
+    ("class_id", "token"),
+    [
+        ("tea_box", "tea_box"),
+        ("002 master-chef", "obj_002_master_chef"),
+        ("tasse.grün", "tasse_gr_n"),
+        ("_x", "_x"),
+    ],
+)
+def test_topic_token(class_id: str, token: str) -> None:
+    assert topic_token(class_id) == token
+
+
+def test_names_that_collide_are_an_error() -> None:
+    assert topic_tokens(["a b", "ab"]) == {"a b": "a_b", "ab": "ab"}
+    with pytest.raises(NamingError, match="'a b' and 'a-b' would both be published on 'pose/a_b'"):
+        topic_tokens(["a b", "a-b"])
+    with pytest.raises(NamingError, match="is empty"):
+        topic_tokens([""])
+    assert child_frame("arm/", "tea_box", 2) == "arm/tea_box_2"
+
+
+def test_settings_reject_what_they_cannot_use() -> None:
+    settings = NodeSettings.from_values({"class_map": ["", "3:tea_box", "x:flask:old"], "max_detections": 4})
+    assert settings.class_map == {"3": "tea_box", "x": "flask:old"}
+    assert settings.max_detections == 4
+    for values, reason in (
+        ({"device": "gpu"}, "one of: auto, cpu, cuda"),
+        ({"sync_slop_s": -0.1}, "from 0.0 to 1.0"),
+        ({"class_map": ["tea_box"]}, "write it as"),
+        ({"class_map": ["3:a", "3:b"]}, "twice"),
+        ({"speed": 1}, "there is no parameter 'speed'"),
+    ):
+        with pytest.raises(ParameterError, match=reason):
+            NodeSettings.from_values(values)
+
+
+def test_defaults_of_settings_specs_and_parameters_file_agree() -> None:
+    from_specs = NodeSettings.from_values({spec.name: spec.default for spec in SPECS})
+    assert from_specs == NodeSettings()
+    file = yaml.safe_load((ROOT / "config/mrc_net.yaml").read_text(encoding="utf-8"))
+    values = file["/**"]["ros__parameters"]
+    assert list(values) == [spec.name for spec in SPECS]
+    assert NodeSettings.from_values(values) == NodeSettings()
+
+
+def test_worker_takes_the_newest_and_survives_errors() -> None:
+    started, go_on = threading.Event(), threading.Event()
+    done: list[int] = []
+    errors: list[Exception] = []
+
+    def process(item: int) -> None:
+        started.set()
+        assert go_on.wait(5.0)
+        if item == 3:
+            raise ValueError("three")
+        done.append(item)
+
+    worker: NewestFirstWorker[int] = NewestFirstWorker(process, errors.append)
+    assert not worker.submit(0)
+    assert started.wait(5.0)
+    assert [worker.submit(i) for i in (1, 2, 3)] == [False, True, True]
+    go_on.set()
+    end_s = time.monotonic() + 5.0
+    while not errors and time.monotonic() < end_s:
+        time.sleep(0.001)
+    worker.submit(4)
+    while 4 not in done and time.monotonic() < end_s:
+        time.sleep(0.001)
+    worker.stop()
+    assert done == [0, 4]
+    assert [str(error) for error in errors] == ["three"]
+
+
+def test_complaints_are_throttled_by_kind() -> None:
+    said: list[str] = []
+    now_s = [0.0]
+    complain = Complaints(said.append, period_s=5.0, clock=lambda: now_s[0])
+    for kind in ("a", "a", "b", "a"):
+        complain(kind, f"about {kind}")
+    assert said == ["about a", "about b"]
+    now_s[0] = 5.0
+    complain("a", "about a")
+    assert said[2] == "about a (2 more like this since)"
+    complain.forget()
+    complain("a", "about a")
+    assert said[3] == "about a"
+
+
+def _add(synchroniser: FrameSynchroniser, stamp_s: float, image: bool = True, boxes: bool = True) -> None:
+    if image:
+        synchroniser.add_image(harness.raw_image(harness.header(stamp_s), np.zeros((2, 2, 3), np.uint8)))
+    if boxes:
+        synchroniser.add_detections(Detection2DArray(header=harness.header(stamp_s)))
+
+
+def test_synchroniser_joins_by_stamp_out_of_order() -> None:
+    frames: list[Frame] = []
+    synchroniser = FrameSynchroniser(frames.append, queue_size=5)
+    synchroniser.add_camera_info(harness.camera_info(harness.header(0.0)))
+    for stamp_s in (1.0, 1.1, 1.2):
+        _add(synchroniser, stamp_s, boxes=False)
+    _add(synchroniser, 1.1, image=False)
+    _add(synchroniser, 1.25, image=False)
+    assert [harness.seconds(f.image.header.stamp) for f in frames] == [1.1]
+    assert frames[0].detections.header == frames[0].image.header
+
+
+def test_synchroniser_with_slop_joins_near_stamps() -> None:
+    frames: list[Frame] = []
+    synchroniser = FrameSynchroniser(frames.append, queue_size=5, slop_s=0.03)
+    synchroniser.add_camera_info(harness.camera_info(harness.header(0.0)))
+    _add(synchroniser, 1.0, boxes=False)
+    _add(synchroniser, 1.02, image=False)
+    _add(synchroniser, 2.0, boxes=False)
+    _add(synchroniser, 2.05, image=False)
+    assert [harness.seconds(f.image.header.stamp) for f in frames] == [1.0]
+
+
+def test_synchroniser_goes_on_after_time_jumps_back() -> None:
+    frames: list[Frame] = []
+    synchroniser = FrameSynchroniser(frames.append, queue_size=3)
+    synchroniser.add_camera_info(harness.camera_info(harness.header(0.0)))
+    for i in range(6):  # never matched: they would fill both queues with the newest stamps
+        _add(synchroniser, 100.0 + i, boxes=False)
+        _add(synchroniser, 100.5 + i, image=False)
+    assert frames == []
+    for i in range(6):
+        _add(synchroniser, 10.0 + 0.1 * i)
+    assert [round(harness.seconds(f.image.header.stamp), 3) for f in frames] == [
+        10.0,
+        10.1,
+        10.2,
+        10.3,
+        10.4,
+        10.5,
+    ]
+    assert synchroniser.rebuilds >= 1
+
+
+def test_synchroniser_takes_the_info_of_the_stamp_else_the_latest_of_the_frame() -> None:
+    frames: list[Frame] = []
+    synchroniser = FrameSynchroniser(frames.append, queue_size=5)
+    _add(synchroniser, 1.0)
+    assert frames == []
+    assert synchroniser.waits_for_camera_info
+    synchroniser.add_camera_info(harness.camera_info(harness.header(0.5, "another_camera")))
+    assert frames == []
+    synchroniser.add_camera_info(harness.camera_info(harness.header(0.9)))
+    assert harness.seconds(frames[0].camera_info.header.stamp) == 0.9
+    assert not synchroniser.waits_for_camera_info
+    synchroniser.add_camera_info(harness.camera_info(harness.header(2.0)))
+    synchroniser.add_camera_info(harness.camera_info(harness.header(2.1)))
+    _add(synchroniser, 2.0)
+    assert harness.seconds(frames[1].camera_info.header.stamp) == 2.0
+    _add(synchroniser, 2.5)
+    assert harness.seconds(frames[2].camera_info.header.stamp) == 2.1
+
+
+def test_starvation_names_what_is_missing() -> None:
+    synchroniser = FrameSynchroniser(lambda frame: None, queue_size=5)
+    synchroniser.add_camera_info(harness.camera_info(harness.header(0.0)))
+    topics = ["/info", "/image", "/boxes"]
+    watch = StarvationWatch(patience_s=5.0)
+    assert watch.trouble(synchroniser, topics, 0.0) == ""
+    assert watch.trouble(synchroniser, topics, 4.0) == ""
+    assert "neither images on /image nor detections on /boxes" in watch.trouble(synchroniser, topics, 6.0)
+    _add(synchroniser, 1.0, boxes=False)
+    assert "nothing on /boxes" in watch.trouble(synchroniser, topics, 12.0)
+    _add(synchroniser, 2.0, image=False)
+    assert "no images on /image" in watch.trouble(synchroniser, topics, 18.0)
+    _add(synchroniser, 3.0, boxes=False)
+    _add(synchroniser, 3.1, image=False)
+    assert "stamps never match" in watch.trouble(synchroniser, topics, 24.0)
+    _add(synchroniser, 4.0)
+    assert watch.trouble(synchroniser, topics, 25.0) == ""
+
+
+def test_best_scored_detections_keep_their_order() -> None:
+    detections = [Detection("x", (0.0, 0.0, 1.0, 1.0), score) for score in (0.3, 0.9, 0.1, 0.5)]
+    kept, dropped = best_scored(detections, 2)
+    assert ([d.score for d in kept], dropped) == ([0.9, 0.5], 2)
+    assert best_scored(detections, 4) == (detections, 0)
+
+
+def test_ranks_count_within_the_class() -> None:
+    estimates = [
+        SimpleNamespace(class_id=c, score=s) for c, s in (("a", 0.2), ("b", 0.5), ("a", 0.7), ("a", 0.4))
+    ]
+    assert [instance.rank for instance in rank_instances(estimates)] == [2, 0, 0, 1]
+
+
+def test_statistics_and_diagnostics() -> None:
+    statistics = FrameStatistics()
+    assert statistics.latency_ms() is None
+    for i in range(1, 101):
+        statistics.add_frame(poses=2, dropped=1, latency_s=i * 1e-3)
+    p50, p95 = statistics.latency_ms()
+    assert p50 == pytest.approx(50.5)
+    assert p95 == pytest.approx(95.05)
+    status = statistics.diagnostic_status("/node", "active", "")
+    values = {value.key: value.value for value in status.values}
+    assert (status.level, values["poses"], values["dropped detections"]) == (b"\x00", "200", "100")
+    assert statistics.diagnostic_status("/node", "unconfigured", "no bundle").level == b"\x02"
