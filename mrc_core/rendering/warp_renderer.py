@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import threading
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -22,6 +24,7 @@ PLAIN_GREY = 178
 _MAX_SAMPLES = 2**25  # of one pass, 8 bytes each
 _MAX_VERTICES = 2**24  # of one pass, 24 bytes each
 _MAX_FACES = 2**32  # of one pass: triangles are numbered in 32 bits
+_SAMPLES_WORTH_A_THREAD = 2**16  # of a batch: with fewer, handing over takes longer than drawing
 _QUEUE_LENGTH = 2**20
 _QUEUE_THREADS = 2**16
 _LARGE_SAMPLES = 1024.0  # more than this in a triangle's box, and several threads share it
@@ -63,7 +66,8 @@ class WarpRenderer:
         # A GPU wants many small threads; on the CPU, where Warp runs them one by one, few that each do much.
         self._many_threads = self.device.type == "cuda"
         self._lock = threading.Lock()
-        self._scratch: dict[str, torch.Tensor] = {}
+        self._scratch = threading.local()
+        self._pool: ThreadPoolExecutor | None = None
         wp.config.log_level = max(
             wp.config.log_level, wp.LOG_WARNING
         )  # no banner, no word at each module load
@@ -129,11 +133,16 @@ class WarpRenderer:
         if self.device.type == "cuda":
             stream = wp.ScopedStream(wp.stream_from_torch(torch.cuda.current_stream(self.device)))
         with self._lock, stream:
-            if self._fits(len(scene.object_index), shape):
+            if self._fits(len(scene.object_index), shape) and self._sharers(shape) == 1:
                 self._draw(scene, result, 0, shape[0], 0)
             else:
                 self._draw_in_parts(scene, result)
         return result
+
+    def _sharers(self, shape: tuple[int, int, int]) -> int:
+        """Threads that share a batch of this shape: Warp runs a CPU kernel in one, but several kernels at once."""
+        enough = shape[0] * shape[1] * shape[2] * self.supersample**2 // _SAMPLES_WORTH_A_THREAD
+        return 1 if self._many_threads else max(1, min(torch.get_num_threads(), shape[0], enough))
 
     def _fits(self, instances: int, shape: tuple[int, int, int]) -> bool:
         return (
@@ -143,15 +152,20 @@ class WarpRenderer:
         )
 
     def _draw_in_parts(self, scene: SceneInput, result: Rendering) -> None:
-        """Some images at a time, so that the scratch memory stays bounded whatever the batch."""
+        """Some images at a time: scratch memory stays bounded whatever the batch; on the CPU in several threads."""
         order = torch.argsort(scene.image_index, stable=True)
         counts = torch.bincount(scene.image_index, minlength=len(scene.K)).tolist()
         original_row = torch.cat([order.to(torch.int32), order.new_full((1,), -1, dtype=torch.int32)])
+        threads = self._sharers((len(scene.K), scene.height, scene.width))
+        share = -(-len(scene.K) // threads)
+        parts: list[tuple[SceneInput, Rendering, int, int, int]] = []
         begin = first = 0
         while begin < len(scene.K):
             end, last = begin + 1, first + counts[begin]
-            while end < len(scene.K) and self._fits(
-                last + counts[end] - first, (end + 1 - begin, scene.height, scene.width)
+            while (
+                end < len(scene.K)
+                and end - begin < share
+                and self._fits(last + counts[end] - first, (end + 1 - begin, scene.height, scene.width))
             ):
                 last += counts[end]
                 end += 1
@@ -165,8 +179,15 @@ class WarpRenderer:
                 scene.height,
                 scene.width,
             )
-            self._draw(part, result, begin, end, first)
+            parts.append((part, result, begin, end, first))
             begin, first = end, last
+        if threads > 1:
+            if self._pool is None:
+                self._pool = ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="warp")
+            list(self._pool.map(lambda arguments: self._draw(*arguments), parts))
+        else:
+            for arguments in parts:
+                self._draw(*arguments)
         # The parts numbered the instances in the order of their images; row -1 is the last one, which stays -1.
         result.instance.copy_(original_row[result.instance.long()])
 
@@ -264,12 +285,12 @@ class WarpRenderer:
         return frame
 
     def _buffer(self, name: str, shape: tuple[int, ...], dtype: torch.dtype) -> torch.Tensor:
-        """Scratch memory that is kept from call to call and only grows."""
+        """Scratch memory of this thread that is kept from call to call and only grows."""
         count = max(1, int(np.prod(shape)))
-        buffer = self._scratch.get(name)
-        if buffer is None or buffer.numel() < count:
-            buffer = self._scratch[name] = torch.empty(count, dtype=dtype, device=self.device)
-        return buffer[:count]
+        buffers: dict[str, torch.Tensor] = self._scratch.__dict__
+        if name not in buffers or buffers[name].numel() < count:
+            buffers[name] = torch.empty(count, dtype=dtype, device=self.device)
+        return buffers[name][:count]
 
     def _pack(self, meshes: Sequence[Mesh], max_texture_px: int) -> Any:
         packed = warp_kernels.Meshes()
