@@ -264,7 +264,7 @@ def test_the_gpu_layout_draws_the_same(
     monkeypatch.setattr(warp_renderer, "_QUEUE_LENGTH", queue_length)
     monkeypatch.setattr(warp_renderer, "_QUEUE_THREADS", 1000)
     assert_same(renderer.render(index, poses, K, size), few)
-    assert renderer._scratch["queued"].item() > 100  # else nothing was shared
+    assert renderer._scratch.queued.item() > 100  # else nothing was shared
 
 
 def test_no_instance_at_all(renderer: warp_renderer.WarpRenderer) -> None:
