@@ -36,7 +36,7 @@ class NodeProcess:
 
     def __enter__(self) -> NodeProcess:
         self._file = self.log.open("w", encoding="utf-8")
-        # A process group of its own: Ctrl+C in the terminal reaches the parent alone, which then ends the child in order
+        # A process group of its own: Ctrl+C in the terminal reaches the parent alone, which ends the child in order
         self._process = subprocess.Popen(
             self._command, stdout=self._file, stderr=subprocess.STDOUT, start_new_session=True
         )

@@ -36,7 +36,7 @@ def random_bundle(flavour: str) -> Bundle:
 def measure_stages(
     flavour: str, device: str, counts: Sequence[int], time_call: Callable[..., float], repeats: int
 ) -> list[dict[str, Any]]:
-    """Rows of detections in a frame and ms of crop, stage 1, render, stage 2 and of the whole call."""
+    """Rows of detections in a frame and ms of crop, encoding, stage 1, render, stage 2 and of the whole call."""
     bundle = random_bundle(flavour)
     renderer = create_renderer("warp", [item.centred_mesh for item in bundle.objects], device=device)
     estimator = PoseEstimator(bundle, renderer, torch.device(device), "bf16" if device == "cuda" else "fp32")
@@ -51,15 +51,17 @@ def measure_stages(
         with torch.inference_mode():
             crops = estimator.crop(frame)
             assert crops is not None
-            real, logits = two_stage.classify(crops)
+            real = two_stage.encode(crops)
+            logits = two_stage.classify(real, crops)
             coarse = two_stage.codec.coarse_pose(
                 two_stage.codec.most_likely(logits), crops.K, crops.object_index
             )
             parts: dict[str, Callable[[], Any]] = {
                 "crop": partial(estimator.crop, frame),
-                "stage 1": partial(two_stage.classify, crops),
+                "encode": partial(two_stage.encode, crops),
+                "stage 1": partial(two_stage.classify, real, crops),
                 "render": partial(two_stage.render, coarse, crops),
-                "render + stage 2": partial(two_stage.refine, crops, real, logits, coarse),
+                "render + stage 2": partial(two_stage.refine, crops, real, coarse),
                 "image to pose": partial(estimator.estimate, image, K, detections),
             }
             seconds = {name: time_call(part, repeats, device) for name, part in parts.items()}

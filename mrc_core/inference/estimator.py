@@ -123,8 +123,7 @@ class PoseEstimator:
             return []
         given = torch.from_numpy(np.stack([item.cam_from_obj for item in poses])).to(self.device)
         centred = given @ torch.linalg.inv(self._centred_from_obj[crops.object_index])
-        real, logits = self.two_stage.classify(crops)
-        output = self.two_stage.refine(crops, real, logits, centred.float())
+        output = self.two_stage.refine(crops, self.two_stage.encode(crops), centred.float())
         refined = self._in_mesh_frame(output.pose, crops.object_index)
         return _split([(image_rgb_uint8, K, detections)], refined, [item.score for item in poses])[0]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -21,7 +21,6 @@ class CropRenderer(Protocol):
 
     def render(self, object_index: Tensor, cam_from_obj: Tensor, K: Tensor, size: tuple[int, int]) -> Any:
         """Returns `rgb` (B, 3, H, W) in 0..1 on black and `mask` (B, H, W)."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -41,15 +40,22 @@ class Crops:
         return len(self.object_index)
 
 
-@dataclass(frozen=True)
-class TwoStageOutput:
-    """Everything that the two stages said; poses (B, 4, 4) map the centred object into the camera's frame."""
+class Refinement(NamedTuple):
+    """What stage 2 started from and said; poses (B, 4, 4) map the centred object into the camera's frame."""
+
+    coarse: Tensor
+    rendered_mask: Tensor  # (B, S, S) bool
+    residual: PoseResidual
+    pose: Tensor
+
+
+class TwoStageOutput(NamedTuple):
+    """Everything that the two stages said."""
 
     real: Pyramid
     logits: PoseLogits
     coarse: Tensor
-    rendered: Pyramid
-    rendered_mask: Tensor  # (B, S, S) bool
+    rendered_mask: Tensor
     residual: PoseResidual
     pose: Tensor
 
@@ -71,18 +77,23 @@ class TwoStage:
 
     def __call__(self, crops: Crops) -> TwoStageOutput:
         """Stage 1, then stage 2 from its most likely pose."""
-        real, logits = self.classify(crops)
+        real = self.encode(crops)
+        logits = self.classify(real, crops)
         coarse = self.codec.coarse_pose(self.codec.most_likely(logits), crops.K, crops.object_index)
-        return self.refine(crops, real, logits, coarse)
+        return TwoStageOutput(real, logits, *self.refine(crops, real, coarse))
 
-    def classify(self, crops: Crops) -> tuple[Pyramid, PoseLogits]:
-        """Stage 1: features of the real crops and the scores of every pose class."""
+    def encode(self, crops: Crops) -> Pyramid:
+        """Features of the real crops, which both stages read."""
         with self._precision(crops.image):
-            real = self.network.encode(crops.image, crops.object_index)
-            logits = self.network.classify(real, look_direction(crops.K, self.codec.crop_size))
-        return real, PoseLogits(logits.rotation.float(), logits.xy.float(), logits.depth.float())
+            return self.network.encode(crops.image, crops.object_index)
 
-    def refine(self, crops: Crops, real: Pyramid, logits: PoseLogits, coarse: Tensor) -> TwoStageOutput:
+    def classify(self, real: Pyramid, crops: Crops) -> PoseLogits:
+        """Stage 1: the scores of every pose class."""
+        with self._precision(crops.image):
+            logits = self.network.classify(real, look_direction(crops.K, self.codec.crop_size))
+        return PoseLogits(logits.rotation.float(), logits.xy.float(), logits.depth.float())
+
+    def refine(self, crops: Crops, real: Pyramid, coarse: Tensor) -> Refinement:
         """Stage 2: render the coarse poses (B, 4, 4), correlate, regress. No gradient reaches `coarse`."""
         coarse = coarse.detach()
         image, mask = self.render(coarse, crops)
@@ -90,8 +101,9 @@ class TwoStage:
             rendered = self.network.encode(image, crops.object_index)
             residual = self.network.regress(real, rendered, self._stage_two_look(coarse, crops.K))
         residual = PoseResidual(residual.rotation6d.float(), residual.xy.float(), residual.depth.float())
-        pose = self.codec.refine(coarse, residual, crops.K, crops.object_index)
-        return TwoStageOutput(real, logits, coarse, rendered, mask, residual, pose)
+        return Refinement(
+            coarse, mask, residual, self.codec.refine(coarse, residual, crops.K, crops.object_index)
+        )
 
     def render(self, cam_from_obj: Tensor, crops: Crops) -> tuple[Tensor, Tensor]:
         """Rendered crops (B, 4, S, S), RGB and the box map of the rendered pixels, and their masks (B, S, S)."""

@@ -52,11 +52,13 @@ class Frame:
 
 @wp.func
 def instance_of(face_id: wp.uint32, face_bits: int) -> int:
+    """The instance of a numbered triangle: its high bits."""
     return int(face_id >> wp.uint32(face_bits))
 
 
 @wp.func
 def face_of(face_id: wp.uint32, face_bits: int) -> int:
+    """The face, within its mesh, of a numbered triangle: its low bits."""
     return int(face_id & ((wp.uint32(1) << wp.uint32(face_bits)) - wp.uint32(1)))
 
 
@@ -190,6 +192,7 @@ def clipped(inside: wp.vec3, outside: wp.vec3) -> wp.vec3:
 def draw_face(frame: Frame, n: int, face: wp.vec3i, K: wp.mat33, bounds: wp.vec4i, offset: int,
               face_id: wp.uint32, in_camera: wp.array(dtype=wp.vec3), on_screen: wp.array(dtype=wp.vec3),
               keys: wp.array(dtype=wp.uint64)):  # fmt: skip
+    """Writes one triangle's key, 1/z and number, into every sample that it covers and where it is nearest."""
     base = n * frame.max_vertices
     a = on_screen[base + face[0]]
     b = on_screen[base + face[1]]

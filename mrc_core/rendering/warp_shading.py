@@ -56,6 +56,7 @@ class Hit:
 
 @wp.func
 def cross2(a: wp.vec3, b: wp.vec3) -> float:
+    """z of the cross product of two vectors in the plane z = 0."""
     return a[0] * b[1] - a[1] * b[0]
 
 
@@ -74,6 +75,7 @@ def inverse(K: wp.mat33) -> wp.mat33:
 
 @wp.func
 def unit(v: wp.vec3) -> wp.vec3:
+    """v with length 1."""
     return v * (1.0 / wp.sqrt(wp.max(wp.dot(v, v), 1.0e-30)))  # wp.normalize divides three times
 
 
@@ -93,6 +95,7 @@ def power(base: float, exponent: float) -> float:
 @wp.func
 def hit_of(key: wp.uint64, ray: wp.vec3, meshes: Meshes, frame: Frame, object_index: wp.array(dtype=wp.int32),
            in_camera: wp.array(dtype=wp.vec3)) -> Hit:  # fmt: skip
+    """Where a ray meets the triangle of a key: weights, depth and side, from the corners in the camera's frame."""
     face_id = wp.uint32(key & wp.uint64(0xFFFFFFFF))
     hit = Hit()
     hit.instance = instance_of(face_id, frame.face_bits)
@@ -127,6 +130,7 @@ def hit_of(key: wp.uint64, ray: wp.vec3, meshes: Meshes, frame: Frame, object_in
 
 @wp.func
 def texel(packed: wp.uint32) -> wp.vec3:
+    """The channels 0..255 of a packed texel."""
     return wp.vec3(
         float(packed & wp.uint32(255)),
         float((packed >> wp.uint32(8)) & wp.uint32(255)),
@@ -189,6 +193,7 @@ def albedo(hit: Hit, samples_per_unit: float, meshes: Meshes) -> wp.vec3:
 @wp.func
 def shade(hit: Hit, image: int, samples_per_unit: float, meshes: Meshes, lights: LightArrays,
           cam_from_obj: wp.array(dtype=wp.mat44)) -> wp.vec3:  # fmt: skip
+    """Colour of a hit: albedo times ambient and diffuse light, plus highlights; see `Lights` for the formula."""
     base = albedo(hit, samples_per_unit, meshes)
     light = wp.min(image, lights.ambient.shape[0] - 1)
     diffuse = lights.ambient[light]

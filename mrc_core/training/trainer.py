@@ -165,7 +165,8 @@ class Trainer:
 
     def _forward(self, batch: SceneBatch) -> TwoStageOutput:
         crops = Crops(batch.image, batch.K, batch.object_index)
-        real, logits = self.two_stage.classify(crops)
+        real = self.two_stage.encode(crops)
+        logits = self.two_stage.classify(real, crops)
         with torch.no_grad():
             coarse = self.codec.coarse_pose(self.codec.most_likely(logits), crops.K, crops.object_index)
             rng = torch.Generator().manual_seed(
@@ -174,7 +175,7 @@ class Trainer:
             replaced = torch.rand(len(crops), generator=rng) < noise_share(self.step, self.config)
             near_truth = disturbed(batch.cam_from_obj, self.diameter[batch.object_index], self.config, rng)
             coarse = torch.where(replaced.to(self.device)[:, None, None], near_truth, coarse)
-        return self.two_stage.refine(crops, real, logits, coarse)
+        return TwoStageOutput(real, logits, *self.two_stage.refine(crops, real, coarse))
 
     @torch.no_grad()
     def _update_average(self) -> None:
