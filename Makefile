@@ -65,7 +65,7 @@ benchmark: $(PACKAGES_DONE)
 	@$(VENV)/bin/mrc-net benchmark
 
 train-demo: $(PACKAGES_DONE)
-	@$(VENV)/bin/mrc-net train --config config/train/small.yaml --objects demo/objects --output runs/demo $(TRAIN_ARGS)
+	@$(VENV)/bin/mrc-net train --config config/train/demo.yaml --objects demo/objects --output runs/demo $(TRAIN_ARGS)
 
 clean:
 	rm -rf out build install log .mypy_cache .pytest_cache .ruff_cache *.egg-info

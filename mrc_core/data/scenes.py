@@ -97,10 +97,10 @@ class SceneGenerator:
         self.diameters, self.mesh_radius = diameters.float(), mesh_radius.float()
         self.crop_size, self.config, self.seed = crop_size, config, seed
 
-    def batch(self, index: int, size: int) -> SceneBatch:
-        """The batch number `index` with `size` samples."""
+    def batch(self, index: int, size: int, weights: Tensor | None = None) -> SceneBatch:
+        """The batch number `index` with `size` samples; `weights` (N,): how often each object is drawn, else alike."""
         rng = self._rng(index)
-        K, object_index, pose, neighbours, boxes, fraction = self._layout(size, rng)
+        K, object_index, pose, neighbours, boxes, fraction = self._layout(size, rng, weights)
         return self._shoot(K, object_index, pose, neighbours, boxes, fraction, rng)
 
     def depths(self, index: int, size: int) -> tuple[Tensor, Tensor]:
@@ -114,11 +114,12 @@ class SceneGenerator:
 
     # ---- where everything stands -------------------------------------------------------------------------------------
     def _layout(
-        self, size: int, rng: torch.Generator
+        self, size: int, rng: torch.Generator, weights: Tensor | None = None
     ) -> tuple[Tensor, Tensor, Tensor, Instances, Tensor, Tensor]:
         """Scenes whose target is visible enough: cameras, targets, neighbours, detection boxes, visible fractions."""
         count = size + size // 2  # some are rejected; the least visible of these go
-        object_index = torch.randint(len(self.diameters), (count,), generator=rng)
+        shares = torch.ones(len(self.diameters)) if weights is None else weights
+        object_index = torch.multinomial(shares, count, replacement=True, generator=rng)
         diameter = self.diameters[object_index]
         K = sample_cameras(count, self.config, rng)
         translation = sample_translations(K, diameter, self.config, rng)

@@ -64,6 +64,10 @@ class TrainConfig(BaseModel):
     coarse_noise_shift: float = Field(0.05, description="standard deviation of x and y, of the diameter")
     coarse_noise_depth: float = Field(0.06, description="standard deviation of the depth, of the depth")
 
+    object_weights: dict[str, float] = Field(
+        default_factory=dict,
+        description="how often a class is drawn, 1 where not named: more for hard objects",
+    )
     distractors: int = 12
     log_every: int = 50
     checkpoint_every: int = 250

@@ -80,6 +80,7 @@ class Trainer:
         autocast = torch.bfloat16 if config.precision == "bf16" else None
         self.two_stage = TwoStage(self.network, self.codec, renderer, autocast)
         self.objective = Objective(objects, self.codec, config, self.surface_head, device)
+        self.object_weights = _object_weights(config, objects)
         self.diameter = torch.tensor([item.diameter for item in objects], device=device)
         self._trained = dict(self.network.named_parameters())
         if self.surface_head is not None:
@@ -186,7 +187,7 @@ class Trainer:
     def _make_batch(self, index: int) -> SceneBatch:
         torch.set_num_threads(1)  # of this thread alone: the trainer's own threads keep the cores busy
         number = index * self.workers.count + self.workers.rank  # no two processes draw the same scenes
-        return self.generator.batch(number, self.config.batch_size)
+        return self.generator.batch(number, self.config.batch_size, self.object_weights)
 
     # ---- validation and files ----------------------------------------------------------------------------------------
     def _validation_batches(self) -> list[SceneBatch]:
@@ -304,6 +305,15 @@ class Trainer:
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
+
+
+def _object_weights(config: TrainConfig, objects: Sequence[ObjectModel]) -> Tensor:
+    """Weights (N,) by object_index; a name that is no object's is an error, not a silent default."""
+    names = [item.class_id for item in objects]
+    unknown = set(config.object_weights) - set(names)
+    if unknown or min(config.object_weights.values(), default=1.0) <= 0:
+        raise ValueError(f"object_weights needs positive weights of {names}; got {config.object_weights}")
+    return torch.tensor([config.object_weights.get(name, 1.0) for name in names])
 
 
 def _duration(seconds: float) -> str:
