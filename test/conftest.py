@@ -57,6 +57,10 @@ def make_random_bundle(path: Path, class_ids: tuple[str, ...] = ("wedge", "disc"
     ]
     torch.manual_seed(seed)
     network = MRCNet(MRCNetConfig.small(2))
+    with torch.no_grad():  # residuals start near zero: made larger, so that stage 2 shows in the poses
+        for name, parameter in network.named_parameters():
+            if name.startswith("regression") and name.endswith("output.weight"):
+                parameter.mul_(100)
     # limits such that the object is about as large in the crop as its box says
     limits = torch.tensor([[0.5, 1.5]]) * torch.tensor([[1.5 * item.diameter / 128] for item in objects])
     make_bundle(objects, network, limits, network.state_dict(), {"version": "test"}).save(path)

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from conftest import wedge_mesh
 
+from mrc_core.geometry import ObjectModel, SymmetrySet
 from mrc_core.inference import Bundle, BundleError
 
 
@@ -82,3 +84,18 @@ def test_weights_of_another_network_are_refused(copied):
     other = Bundle(bundle.objects, bundle.config, bundle.depth_limits, weights, {})
     with pytest.raises(BundleError, match="do not fit"):
         other.network()
+
+
+@pytest.mark.parametrize("class_id", ["../escape", "a/b", "", ".hidden"])
+def test_a_class_id_that_is_no_file_name_is_refused(class_id):
+    with pytest.raises(ValueError, match="class_id"):
+        ObjectModel(class_id, wedge_mesh(), SymmetrySet())
+
+
+def test_saving_over_a_bundle_leaves_nothing_of_the_old_one(tiny_bundle, tmp_path):
+    bundle = Bundle.load(tiny_bundle)
+    bundle.save(tmp_path / "b")
+    (tmp_path / "b" / "meshes" / "stale.glb").write_bytes(b"old")
+    bundle.save(tmp_path / "b")
+    assert sorted(p.name for p in (tmp_path / "b" / "meshes").iterdir()) == ["disc.glb", "wedge.glb"]
+    assert [p.name for p in tmp_path.iterdir()] == ["b"]

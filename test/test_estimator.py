@@ -133,8 +133,6 @@ def test_refine_starts_from_the_given_pose(estimator):
     estimates = estimator.estimate(image, K, detections(2))
     again = estimator.refine(image, K, estimates)
     assert [e.class_id for e in again] == [e.class_id for e in estimates]
-    # random weights: residuals are nearly zero, so the pose stays near the given one
-    assert np.abs(again[0].cam_from_obj[:3, 3] - estimates[0].cam_from_obj[:3, 3]).max() < 0.2
     moved = [
         type(e)(e.class_id, e.cam_from_obj + np.eye(4, k=3) * 0.5, e.score, None, e.detection)
         for e in estimates
@@ -158,6 +156,7 @@ def test_poses_are_of_the_meshs_own_frame(estimator):
     [
         ((10, 10, 10, 50), "empty"),
         ((float("nan"), 10, 50, 50), "not finite"),
+        ((10, 10, 1e39, 50), "absurd"),
         ((700, 10, 800, 50), "outside"),
         ((50, 10, 10, 50), "empty"),
     ],

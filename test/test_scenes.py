@@ -98,3 +98,32 @@ def test_depth_limits_hold_for_new_scenes(generator):
     _, tau_z = generator.depths(123, 64)
     assert ((tau_z >= limits[0, 0]) & (tau_z <= limits[0, 1])).float().mean() > 0.95
     assert limits[0, 1] < 10 * 1.5 * ITEM.diameter / 128
+
+
+def test_a_batch_of_one_is_visible_enough_too(generator):
+    for i in range(40):
+        batch = generator.batch(1000 + i, 1)
+        assert batch.image.isfinite().all()
+        assert batch.visible_fraction.item() >= SceneConfig().min_visible
+
+
+def test_weights_draw_an_object_more_often():
+    meshes = [ITEM.centred_mesh, ITEM.centred_mesh]
+    radius = torch.full((2,), ITEM.diameter / 2)
+    renderer = create_renderer("warp", meshes)
+    pair = SceneGenerator(
+        renderer, renderer, torch.full((2,), ITEM.diameter), radius, 128, SceneConfig(), seed=5
+    )
+    drawn = pair.batch(0, 64, torch.tensor([1.0, 9.0])).object_index
+    assert (drawn == 1).sum() > 3 * (drawn == 0).sum()
+
+
+def test_impossible_settings_say_which_to_change(generator):
+    config = SceneConfig(
+        min_visible=1.0, amodal_fraction=0.0, distance_range=(1.0, 1.01), focal_range=(3.0, 3.01)
+    )
+    never = SceneGenerator(
+        generator.probe, generator.camera, generator.diameters, generator.mesh_radius, 128, config, 7
+    )
+    with pytest.raises(ValueError, match="min_visible"):
+        never.batch(0, 4)

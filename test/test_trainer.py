@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+import types
 
 import pytest
 import torch
@@ -12,7 +13,7 @@ import yaml
 from conftest import ROOT, wedge_mesh
 
 from mrc_core.cli.train import build_trainer
-from mrc_core.geometry import ObjectModel, SymmetrySet
+from mrc_core.geometry import ObjectModel, SymmetrySet, make_transform
 from mrc_core.inference import Bundle, PoseEstimator
 from mrc_core.training.batches import prefetch
 from mrc_core.training.coarse_noise import noise_share
@@ -97,7 +98,7 @@ def test_the_bundle_that_training_leaves_runs(tmp_path):
     assert set(report["objects"]["wedge"]) == {"coarse", "refined"}
     bundle = Bundle.load(tmp_path / "bundle")
     assert bundle.provenance["step"] == 6
-    assert bundle.provenance["config"]["batch_size"] == 4
+    assert bundle.provenance["history"][0]["config"]["batch_size"] == 4
     assert torch.equal(bundle.depth_limits, run.codec.depth_limits)
     assert PoseEstimator.from_bundle(tmp_path / "bundle").class_ids == ["wedge"]
 
@@ -147,6 +148,42 @@ def test_prefetch_keeps_the_order_and_hands_errors_over():
         next(source)
 
 
+def test_the_bundle_lists_every_setting_that_a_resumed_run_used(tmp_path):
+    first = trainer(tmp_path, steps=2)
+    first.train()
+    second = trainer(tmp_path, steps=4, batch_size=2)
+    second.resume()
+    second.train()
+    history = Bundle.load(tmp_path / "bundle").provenance["history"]
+    assert [(part["from_step"], part["config"]["batch_size"]) for part in history] == [(0, 4), (2, 2)]
+    assert Bundle.load(tmp_path / "bundle").provenance["samples_seen"] == 2 * 4 + 2 * 2
+
+
+def test_weights_of_unknown_objects_are_refused(tmp_path):
+    with pytest.raises(ValueError, match="object_weights"):
+        trainer(tmp_path, object_weights={"mug": 2.0})
+
+
+def test_validation_of_known_poses():
+    """Known poses have known figures."""
+    from mrc_core.training.validation import validate
+
+    class Truth:
+        def __call__(self, crops):
+            shift = torch.eye(4)
+            shift[2, 3] = 0.05 * OBJECTS[0].diameter
+            return types.SimpleNamespace(coarse=shift @ POSE, pose=POSE)
+
+    POSE = make_transform(torch.eye(3), torch.tensor([[0.0, 0.0, 0.5]] * 3))
+    batch = types.SimpleNamespace(
+        image=None, K=None, object_index=torch.zeros(3, dtype=torch.long), cam_from_obj=POSE
+    )
+    report = validate(Truth(), OBJECTS, [batch])
+    assert report["refined"]["recall"] == 1.0
+    assert report["refined"]["angle_deg"] == 0.0
+    assert report["coarse"]["shift_mm"] == pytest.approx(50 * OBJECTS[0].diameter, abs=0.1)
+
+
 def test_unknown_keys_of_a_configuration_are_named(tmp_path):
     (tmp_path / "c.yaml").write_text("learning_rat: 0.1\n")
     with pytest.raises(ValueError, match="learning_rat"):
@@ -176,6 +213,8 @@ def test_the_command_interrupted_leaves_a_checkpoint_and_resumes(tmp_path):
         "train",
         "--config",
         str(tmp_path / "config.yaml"),
+        "--device",
+        "cpu",
         "--objects",
         str(tmp_path),
         "--output",

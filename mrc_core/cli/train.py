@@ -69,7 +69,9 @@ def add_parser(commands: Any) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Trains; returns the exit status."""
     config = TrainConfig.load(arguments.config)
-    if arguments.steps:
+    if arguments.steps is not None:
+        if arguments.steps < 1:
+            raise ValueError(f"--steps must be 1 or more, not {arguments.steps}")
         config = config.model_copy(update={"steps": arguments.steps})
     objects = load_objects(arguments.objects)
     output = Path(arguments.output)
@@ -110,6 +112,8 @@ def build_trainer(
     """Wires renderer, generator and trainer together."""
     keep_freed_memory()
     chosen = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
+    if chosen == "cuda" and workers is not None:
+        chosen = f"cuda:{workers.local_rank}"
     diameters = torch.tensor([item.diameter for item in objects])
     meshes = [item.centred_mesh for item in objects]
     meshes += make_distractors(config.distractors, float(diameters.mean()), seed=config.seed)

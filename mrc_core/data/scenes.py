@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from mrc_core.data.augmentation import photometric
 from mrc_core.data.backgrounds import random_backgrounds, uniform
+from mrc_core.data.layout import Layout
 from mrc_core.data.scene_sampling import (
     Instances,
     SceneConfig,
@@ -32,6 +33,7 @@ from mrc_core.geometry.cameras import (
 from mrc_core.geometry.rotations import make_transform
 from mrc_core.geometry.site import site_from_translation
 
+MAX_DRAWS = 50  # of a batch, before its settings are called impossible
 PROBE_SIZE = 64  # px of the small picture in which the visible part of the target is measured
 
 
@@ -69,9 +71,13 @@ class SceneBatch:
     depth_m: Tensor
     visible_fraction: Tensor
 
+    def to(self, device: torch.device) -> SceneBatch:
+        """The batch on another device."""
+        return SceneBatch(**{name: value.to(device) for name, value in vars(self).items()})
+
 
 class SceneGenerator:
-    """Makes batches; the same seed and index give the same batch.
+    """Makes batches on the CPU; the same seed and index give the same batch. The renderers may be on any device.
 
     Args:
         probe: a plain renderer of the centred meshes of the trained objects first, then the distractors.
@@ -100,24 +106,34 @@ class SceneGenerator:
     def batch(self, index: int, size: int, weights: Tensor | None = None) -> SceneBatch:
         """The batch number `index` with `size` samples; `weights` (N,): how often each object is drawn, else alike."""
         rng = self._rng(index)
-        K, object_index, pose, neighbours, boxes, fraction = self._layout(size, rng, weights)
-        return self._shoot(K, object_index, pose, neighbours, boxes, fraction, rng)
+        return self._shoot(self._layout(size, rng, weights), rng)
 
     def depths(self, index: int, size: int) -> tuple[Tensor, Tensor]:
         """Objects (size,) and tau_z (size,) of the crops of a batch, without its pictures."""
-        K, object_index, pose, _, boxes, _ = self._layout(size, self._rng(index))
-        K_crop = crop_from_image(boxes, self.crop_size) @ K
-        return object_index, site_from_translation(pose[:, :3, 3], K_crop, self.crop_size)[1]
+        layout = self._layout(size, self._rng(index))
+        K_crop = crop_from_image(layout.box_xyxy_px, self.crop_size) @ layout.K
+        translation = layout.cam_from_obj[:, :3, 3]
+        return layout.object_index, site_from_translation(translation, K_crop, self.crop_size)[1]
 
     def _rng(self, index: int) -> torch.Generator:
         return torch.Generator().manual_seed((self.seed * 1_000_003 + index) % (2**63))
 
     # ---- where everything stands -------------------------------------------------------------------------------------
-    def _layout(
-        self, size: int, rng: torch.Generator, weights: Tensor | None = None
-    ) -> tuple[Tensor, Tensor, Tensor, Instances, Tensor, Tensor]:
-        """Scenes whose target is visible enough: cameras, targets, neighbours, detection boxes, visible fractions."""
-        count = size + size // 2  # some are rejected; the least visible of these go
+    def _layout(self, size: int, rng: torch.Generator, weights: Tensor | None = None) -> Layout:
+        """Scenes whose target is visible enough; the others are drawn again."""
+        parts: list[Layout] = []
+        for _ in range(MAX_DRAWS):
+            drawn = self._draw_layout(size + size // 2 + 1, rng, weights)
+            visible = drawn.visible_fraction >= self.config.min_visible
+            parts.append(drawn.take((visible & drawn.box_xyxy_px.isfinite().all(dim=1)).nonzero().squeeze(1)))
+            if sum(map(len, parts)) >= size:
+                return Layout.join(parts).take(torch.arange(size))
+        raise ValueError(
+            f"in {MAX_DRAWS} draws too few targets were at least {self.config.min_visible:.0%} visible: "
+            "lower scenes.min_visible or scenes.max_occluders"
+        )
+
+    def _draw_layout(self, count: int, rng: torch.Generator, weights: Tensor | None) -> Layout:
         shares = torch.ones(len(self.diameters)) if weights is None else weights
         object_index = torch.multinomial(shares, count, replacement=True, generator=rng)
         diameter = self.diameters[object_index]
@@ -126,18 +142,7 @@ class SceneGenerator:
         pose = make_transform(sample_rotations(count, self.config, rng), translation)
         neighbours = sample_neighbours(translation, diameter, self.mesh_radius, self.config, rng)
         boxes, fraction = self._visible_boxes(K, object_index, pose, neighbours, rng)
-
-        enough = torch.where(
-            (fraction >= self.config.min_visible) & boxes.isfinite().all(dim=1), 1.0, fraction
-        )
-        keep = torch.argsort(enough, descending=True, stable=True)[:size].sort().values
-        new_row = torch.full((count,), -1)
-        new_row[keep] = torch.arange(size)
-        rows = new_row[neighbours.image_index]
-        stays = rows >= 0
-        kept = Instances(rows[stays], neighbours.mesh_index[stays], neighbours.cam_from_obj[stays])
-        boxes = jitter_boxes(boxes[keep], self.config, rng)
-        return K[keep], object_index[keep], pose[keep], kept, boxes, fraction[keep]
+        return Layout(K, object_index, pose, neighbours, jitter_boxes(boxes, self.config, rng), fraction)
 
     def _visible_boxes(
         self, K: Tensor, object_index: Tensor, pose: Tensor, neighbours: Instances, rng: torch.Generator
@@ -155,8 +160,9 @@ class SceneGenerator:
         probe_K = probe_from_image @ K
         size = (PROBE_SIZE, PROBE_SIZE)
         rows = torch.arange(len(K))
-        alone = self.probe.render_scenes(rows, object_index, pose, probe_K, size).mask
-        among = self.probe.render_scenes(*self._all(object_index, pose, neighbours), probe_K, size).instance
+        alone = self.probe.render_scenes(rows, object_index, pose, probe_K, size).mask.cpu()
+        together = self._all(object_index, pose, neighbours)
+        among = self.probe.render_scenes(*together, probe_K, size).instance.cpu()
         inside = self._inside_image(probe_from_image, PROBE_SIZE)
         seen = (among == rows[:, None, None].to(among)) & inside
         fraction = seen.sum(dim=(1, 2)) / alone.sum(dim=(1, 2)).clamp(min=1)
@@ -182,41 +188,32 @@ class SceneGenerator:
         )
 
     # ---- the picture -------------------------------------------------------------------------------------------------
-    def _shoot(
-        self,
-        K: Tensor,
-        object_index: Tensor,
-        pose: Tensor,
-        neighbours: Instances,
-        boxes: Tensor,
-        fraction: Tensor,
-        rng: torch.Generator,
-    ) -> SceneBatch:
-        size, count = self.crop_size, len(K)
-        to_crop = crop_from_image(boxes, size)
-        K_crop = to_crop @ K
-        scene = self.camera.render_scenes(
-            *self._all(object_index, pose, neighbours), K_crop, (size, size), sample_lights(count, rng)
-        )
-        target = scene.instance == torch.arange(count)[:, None, None].to(scene.instance)
-        paint = torch.where(target[:, None], 1.0, self._repaint(scene.instance, len(object_index), rng))
+    def _shoot(self, layout: Layout, rng: torch.Generator) -> SceneBatch:
+        size, count = self.crop_size, len(layout)
+        to_crop = crop_from_image(layout.box_xyxy_px, size)
+        K_crop = to_crop @ layout.K
+        together = self._all(layout.object_index, layout.cam_from_obj, layout.neighbours)
+        scene = self.camera.render_scenes(*together, K_crop, (size, size), sample_lights(count, rng))
+        instance = scene.instance.cpu()
+        target = instance == torch.arange(count)[:, None, None]
+        paint = torch.where(target[:, None], 1.0, self._repaint(instance, rng))
         background = random_backgrounds(count, size, rng)
-        rgb = scene.rgb * paint + (1 - scene.coverage[:, None]) * background
+        rgb = scene.rgb.cpu() * paint + (1 - scene.coverage.cpu()[:, None]) * background
         inside = self._inside_image(to_crop, size)
         rgb = photometric(rgb, rng) * inside[:, None]  # beyond the image's border a crop is black
         seen = target & inside
-        boxes_crop = transform_boxes(to_crop, boxes)
+        boxes_crop = transform_boxes(to_crop, layout.box_xyxy_px)
         return SceneBatch(
             image=torch.cat([rgb, box_map(boxes_crop, size, BOX_MAP_GROWTH)], dim=1),
             K=K_crop,
-            object_index=object_index,
-            cam_from_obj=pose,
+            object_index=layout.object_index,
+            cam_from_obj=layout.cam_from_obj,
             visible=F.avg_pool2d(seen.float()[:, None], 4).squeeze(1),
-            depth_m=scene.depth_m * seen,
-            visible_fraction=fraction,
+            depth_m=scene.depth_m.cpu() * seen,
+            visible_fraction=layout.visible_fraction,
         )
 
-    def _repaint(self, instance: Tensor, targets: int, rng: torch.Generator) -> Tensor:
+    def _repaint(self, instance: Tensor, rng: torch.Generator) -> Tensor:
         """Tints (B, 3, S, S) for the neighbours, so that a class is not learnt by the company it keeps."""
         count = int(instance.max()) + 2
         tint = uniform((count, 3), 0.35, 1.25, rng)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -11,6 +12,8 @@ from torch import Tensor
 
 from mrc_core.geometry.mesh import Mesh
 from mrc_core.geometry.symmetries import SymmetrySet, second_moment
+
+CLASS_ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_. -]*")
 
 
 @dataclass(frozen=True)
@@ -24,6 +27,13 @@ class ObjectModel:
     class_id: str
     mesh: Mesh
     symmetries: SymmetrySet
+
+    def __post_init__(self) -> None:
+        # the name becomes a file name in a bundle, a ROS topic and a TF frame
+        if not self.class_id or not CLASS_ID.fullmatch(self.class_id):
+            raise ValueError(
+                f"class_id {self.class_id!r} cannot be used: letters, digits, '_', '-', '.' and spaces, not first '.'"
+            )
 
     @cached_property
     def centre(self) -> Tensor:

@@ -10,6 +10,7 @@ Nothing is unpickled, and every path stays inside of the folder.
 from __future__ import annotations
 
 import hashlib
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -84,10 +85,11 @@ class Bundle:
         return codec_for(self.config, self.depth_limits).to(device)
 
     def save(self, path: str | Path) -> None:
-        """Writes the bundle; bundle.yaml comes last, so that an interrupted write is not taken for a bundle."""
-        path = Path(path)
-        (path / "meshes").mkdir(parents=True, exist_ok=True)
-        (path / "bundle.yaml").unlink(missing_ok=True)
+        """Writes the bundle beside `path`, then puts it in place: an interruption leaves the old one or the new one."""
+        target = Path(path)
+        path = target.with_name(target.name + ".partial")
+        shutil.rmtree(path, ignore_errors=True)
+        (path / "meshes").mkdir(parents=True)
         entries = []
         for item, limits in zip(self.objects, self.depth_limits.tolist()):
             mesh_path = path / "meshes" / f"{item.class_id}.glb"
@@ -115,6 +117,12 @@ class Bundle:
         (path / "bundle.yaml").write_text(
             yaml.safe_dump(content, sort_keys=False, default_flow_style=None, width=110)
         )
+        old = target.with_name(target.name + ".old")
+        shutil.rmtree(old, ignore_errors=True)
+        if target.exists():
+            target.rename(old)
+        path.rename(target)
+        shutil.rmtree(old, ignore_errors=True)
 
     @classmethod
     def load(cls, path: str | Path) -> Bundle:

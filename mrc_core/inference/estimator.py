@@ -16,6 +16,7 @@ from mrc_core.inference.crops import check_intrinsics, extract_crops, image_to_t
 from mrc_core.model.two_stage import CropRenderer, Crops, TwoStage
 from mrc_core.rendering import create_renderer
 
+LARGEST_PX = 1e5  # of a box's coordinates; beyond, float32 has no pixels left
 Precision = Literal["fp32", "bf16", "fp16"]
 
 
@@ -151,9 +152,9 @@ class PoseEstimator:
             )
         x0, y0, x1, y1 = box = [float(v) for v in detection.box_xyxy_px]
         height, width = size
-        if not all(np.isfinite(box)) or x1 - x0 < 1 or y1 - y0 < 1:
+        if not all(abs(v) < LARGEST_PX for v in box) or x1 - x0 < 1 or y1 - y0 < 1:
             raise ValueError(
-                f"{detection.class_id}: the box {box} is empty or not finite (x0, y0, x1, y1 in pixels)"
+                f"{detection.class_id}: the box {box} is empty, not finite or absurd (x0, y0, x1, y1 in pixels)"
             )
         if x1 <= 0 or y1 <= 0 or x0 >= width or y0 >= height:
             raise ValueError(

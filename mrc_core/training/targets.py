@@ -1,4 +1,4 @@
-"""Labels of the classification heads (MRC-Net, supplementary material; section 5 of the method notes in docs)."""
+"""Labels of the classification heads (MRC-Net, supplementary material)."""
 
 from __future__ import annotations
 

@@ -88,6 +88,8 @@ class Trainer:
         self.optimizer, self._names = self._make_optimizer()
         self.average = {name: p.detach().clone() for name, p in self.network.state_dict().items()}
         self.step, self.nan_steps, self.best = 0, 0, -1.0
+        self.samples_seen = 0  # training samples so far, over all processes
+        self.history: list[dict[str, Any]] = []  # settings, each with the step from which they hold
         self._stop = False
 
     def _make_optimizer(self) -> tuple[torch.optim.Optimizer, list[str]]:
@@ -107,6 +109,7 @@ class Trainer:
         config = self.config
         held_out = self._validation_batches() if self.workers.is_first else []
         batches = prefetch(self._make_batch, self.step, config.steps)
+        self._note_settings()
         started, first = time.monotonic(), self.step
         sums: dict[str, float] = {}
         report: dict[str, Any] = {}
@@ -150,6 +153,7 @@ class Trainer:
         self.workers.average_gradients(self._trained.values())
         norm = torch.nn.utils.clip_grad_norm_(self._trained.values(), self.config.clip_gradient)
         self.step += 1
+        self.samples_seen += self.config.batch_size * self.workers.count
         if not math.isfinite(float(norm)):
             self.nan_steps += 1
             self.log(f"step {self.step}: the gradient is not finite; the step is skipped")
@@ -185,14 +189,16 @@ class Trainer:
         torch._foreach_lerp_(list(self.average.values()), [state[name] for name in self.average], 1 - decay)
 
     def _make_batch(self, index: int) -> SceneBatch:
-        torch.set_num_threads(1)  # of this thread alone: the trainer's own threads keep the cores busy
+        if self.device.type == "cpu":
+            torch.set_num_threads(1)  # of this thread alone: the trainer's own threads keep the cores busy
         number = index * self.workers.count + self.workers.rank  # no two processes draw the same scenes
-        return self.generator.batch(number, self.config.batch_size, self.object_weights)
+        return self.generator.batch(number, self.config.batch_size, self.object_weights).to(self.device)
 
     # ---- validation and files ----------------------------------------------------------------------------------------
     def _validation_batches(self) -> list[SceneBatch]:
-        count = -(-self.config.validation_samples // self.config.batch_size)
-        return [self.generator.batch(VALIDATION_OFFSET + i, self.config.batch_size) for i in range(count)]
+        size = self.config.batch_size
+        numbers = range(VALIDATION_OFFSET, VALIDATION_OFFSET + -(-self.config.validation_samples // size))
+        return [self.generator.batch(number, size).to(self.device) for number in numbers]
 
     def _validate(self, batches: list[SceneBatch]) -> dict[str, Any]:
         """Accuracy of the averaged weights; writes it to the log and exports a bundle."""
@@ -230,15 +236,19 @@ class Trainer:
             **self.provenance,
             "step": self.step,
             "samples_seen": self.samples_seen,
-            "config": self.config.model_dump(mode="json"),
+            "history": self.history,
             "validation": report,
         }
         make_bundle(self.objects, self.network, self.codec.depth_limits, self.average, provenance).save(path)
 
-    @property
-    def samples_seen(self) -> int:
-        """Training samples so far, over all processes."""
-        return self.step * self.config.batch_size * self.workers.count
+    def _note_settings(self) -> None:
+        """Keeps what a resumed run changed, so that a bundle tells how it was really trained."""
+        settings = {"processes": self.workers.count, "config": self.config.model_dump(mode="json")}
+        before = {key: self.history[-1][key] for key in settings} if self.history else None
+        if settings != before:
+            if before is not None:
+                self.log(f"the settings differ from those before step {self.step}; the bundle will list both")
+            self.history.append({"from_step": self.step, **settings})
 
     def save(self) -> None:
         """Writes the checkpoint: weights, averages, optimiser, step."""
@@ -250,7 +260,13 @@ class Trainer:
             "optimizer": optimizer_tensors(self.optimizer, self._names),
             "limits": {"tau_z": self.codec.depth_limits},
         }
-        state = {"step": self.step, "best": self.best, "classes": [item.class_id for item in self.objects]}
+        state = {
+            "step": self.step,
+            "samples_seen": self.samples_seen,
+            "best": self.best,
+            "classes": [item.class_id for item in self.objects],
+            "history": self.history,
+        }
         save_checkpoint(self.output / "checkpoint.safetensors", groups, state)
 
     def resume(self) -> None:
@@ -278,7 +294,8 @@ class Trainer:
                 value.copy_(groups["average"][name])
             self.codec.depth_limits.copy_(groups["limits"]["tau_z"])
         restore_optimizer(self.optimizer, self._names, groups.get("optimizer", {}))
-        self.step, self.best = state["step"], state["best"]
+        self.step, self.best, self.samples_seen = state["step"], state["best"], state["samples_seen"]
+        self.history = state["history"]
         self.log(f"resumed at step {self.step}")
 
     def _log_progress(self, sums: dict[str, float], seconds: float) -> None:

@@ -15,6 +15,7 @@ from mrc_core.geometry.rotations import rotation_angle
 from mrc_core.model.two_stage import Crops, TwoStage
 
 RECALL_THRESHOLD = 0.1  # of the diameter
+POINTS = 1024  # of each object's surface
 
 
 @torch.no_grad()
@@ -29,11 +30,12 @@ def validate(
         counted as right.
     """
     rows: dict[str, list[Tensor]] = {"coarse": [], "refined": []}
-    indices = torch.cat([batch.object_index for batch in batches])
+    indices = torch.cat([batch.object_index for batch in batches]).cpu()
+    surface = [torch.as_tensor(item.centred_mesh.sample_points(POINTS, seed=2)).float() for item in objects]
     for batch in batches:
         output = two_stage(Crops(batch.image, batch.K, batch.object_index))
-        rows["coarse"].append(_errors(output.coarse, batch, objects))
-        rows["refined"].append(_errors(output.pose, batch, objects))
+        rows["coarse"].append(_errors(output.coarse, batch, objects, surface))
+        rows["refined"].append(_errors(output.pose, batch, objects, surface))
     stacked = {stage: torch.cat(parts) for stage, parts in rows.items()}
     report: dict[str, Any] = {"samples": len(indices)}
     report.update({stage: _summary(errors) for stage, errors in stacked.items()})
@@ -45,17 +47,22 @@ def validate(
     return report
 
 
-def _errors(pose: Tensor, batch: SceneBatch, objects: Sequence[ObjectModel]) -> Tensor:
-    """Rows (B, 4): ADD(-S) over the diameter, angle in degrees, shift in mm, depth error over depth."""
+def _errors(
+    pose: Tensor, batch: SceneBatch, objects: Sequence[ObjectModel], surface: Sequence[Tensor]
+) -> Tensor:
+    """Rows (B, 4): ADD(-S) of the surface points over the diameter, degrees, mm, depth error.
+
+    ADD-S is measured from the nearest equivalent of the truth: sampled points would see a right pose as wrong.
+    """
     out = torch.zeros(len(pose), 4)
     for i, item in enumerate(objects):
-        rows = (batch.object_index == i).nonzero().squeeze(1)
-        if not len(rows):
+        at = (batch.object_index == i).nonzero().squeeze(1)
+        if not len(at):
             continue
-        est, true = pose[rows], batch.cam_from_obj[rows]
+        est, true, rows = pose[at], batch.cam_from_obj[at], at.cpu()
         near = item.centred_symmetries.nearest_pose(true, est, item.moment)
-        points = item.points[:512].to(pose)
-        out[rows, 0] = (add_or_add_s(est, true, points, not item.symmetries.is_trivial) / item.diameter).cpu()
+        points = surface[i].to(pose)
+        out[rows, 0] = (add_or_add_s(est, near, points, not item.symmetries.is_trivial) / item.diameter).cpu()
         out[rows, 1] = torch.rad2deg(rotation_angle(est[:, :3, :3], near[:, :3, :3])).cpu()
         out[rows, 2] = (est[:, :3, 3] - near[:, :3, 3]).norm(dim=-1).cpu() * 1000
         out[rows, 3] = ((est[:, 2, 3] - near[:, 2, 3]).abs() / near[:, 2, 3]).cpu()

@@ -15,7 +15,7 @@ from collections.abc import Iterable
 
 import torch
 import torch.distributed as dist
-from torch import Tensor, nn
+from torch import nn
 
 
 class Workers:
@@ -25,6 +25,8 @@ class Workers:
         self.count = int(os.environ.get("WORLD_SIZE", "1"))
         self.rank = int(os.environ.get("RANK", "0"))
         self.local_rank = int(os.environ.get("LOCAL_RANK", "0"))
+        # NCCL speaks of tensors on the GPU alone, gloo of tensors on the CPU
+        self.device = torch.device("cuda", self.local_rank) if backend == "nccl" else torch.device("cpu")
         if self.count > 1 and not dist.is_initialized():
             dist.init_process_group(backend)
 
@@ -50,15 +52,9 @@ class Workers:
         """Whether any process of the group says so."""
         if self.count == 1:
             return flag
-        told = torch.tensor([float(flag)])
+        told = torch.tensor([float(flag)], device=self.device)
         dist.all_reduce(told)
         return bool(told.item() > 0)
-
-    def broadcast(self, tensor: Tensor) -> Tensor:
-        """The first process's value of a tensor, everywhere."""
-        if self.count > 1:
-            dist.broadcast(tensor, src=0)
-        return tensor
 
     def close(self) -> None:
         """Leaves the group."""
