@@ -52,7 +52,7 @@ demo: setup
 	@$(RUN) demo/run_demo.py $(DEMO_ARGS)
 
 test: setup
-	@echo "test: pytest, ROS_DOMAIN_ID $(ROS_DOMAIN_ID), this host only"
+	@echo "test: pytest; its ROS traffic stays on this host"
 	@ROS_PYTHON_CHECK_FIELDS=1 $(RUN) -m pytest $(TEST_ARGS)
 
 lint: $(PACKAGES_DONE)

@@ -15,9 +15,9 @@ LIBRARY = [
     "rich",
     "safetensors",
     "scipy>=1.8",
-    "torch>=2.1",
+    "torch>=2.4",
     "trimesh",
-    "warp-lang>=1.5",
+    "warp-lang>=1.14",
 ]
 
 EXTRAS = {

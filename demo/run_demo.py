@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 import threading
 import time
@@ -25,6 +26,7 @@ sys.path.insert(0, str(ROOT))
 
 import rclpy  # noqa: E402
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor  # noqa: E402
+from rclpy.signals import SignalHandlerOptions  # noqa: E402
 from rich.console import Console, Group  # noqa: E402
 from rich.live import Live  # noqa: E402
 from rich.markup import escape  # noqa: E402
@@ -91,8 +93,11 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Runs the demo. Returns 0 if poses arrived, else 1."""
+    """Runs the demo. Returns 0 if poses arrived, else 1. SIGTERM and SIGHUP end it in order, with 128 + the signal."""
     options = parse_arguments(arguments)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) != signal.SIG_IGN:  # as nohup sets it
+            signal.signal(number, _end)
     console = Console()
     options.output.mkdir(parents=True, exist_ok=True)
     try:
@@ -113,6 +118,14 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
+def _end(number: int, _: object) -> None:
+    # The node has a session of its own and would outlive us: an exception ends it on the way out. Once is enough, a
+    # second signal must not cut that short.
+    for other in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(other, signal.SIG_IGN)
+    raise SystemExit(128 + number)
+
+
 def load_bundle(path: Path) -> Bundle:
     """The bundle, for its meshes and symmetries."""
     try:
@@ -125,7 +138,8 @@ def play_bag(
     frames: list[BagFrame], bundle: Bundle, options: argparse.Namespace, console: Console
 ) -> PlayedBag:
     """Starts the node, plays all frames and collects what comes back."""
-    rclpy.init()
+    # Signals are ours: rclpy would tear the context down while the node is still being ended
+    rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
     player = BagPlayer(frames[0], namespace=NAMESPACE)
     executor = SingleThreadedExecutor()
     executor.add_node(player)

@@ -1,35 +1,34 @@
 """Starts the node ``pose_estimator``; ``--show-args`` behind the launch command lists what it takes."""
 
-from launch import LaunchDescription
-from launch.actions import DeclareLaunchArgument
+from launch import LaunchContext, LaunchDescription
+from launch.actions import DeclareLaunchArgument, OpaqueFunction
 from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
 from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
 from launch_ros.substitutions import FindPackageShare
 
+SHARE = FindPackageShare("mrc_net_ros")
+
+# Arguments that are parameters of the node. Empty ones are not passed on, or they would override the parameters file.
+PARAMETERS = {
+    "bundle": "Folder of the trained bundle; empty: the parameters file's, else the demo's bundle.",
+    "device": "auto, cpu or cuda; empty: the parameters file's, else auto.",
+    "image_transport": "raw (sensor_msgs/Image) or compressed (JPEG, PNG); empty: the parameters file's, else raw.",
+    "image_qos": "sensor_data or reliable; empty: the parameters file's, else sensor_data.",
+}
+
 
 def generate_launch_description() -> LaunchDescription:
-    """The node with its parameters file; the launch arguments below go before the file."""
-    share = FindPackageShare("mrc_net_ros")
+    """The node. A parameter is the launch argument if given, else the parameters file's, else the node's default."""
     arguments = [
-        DeclareLaunchArgument(
-            "bundle",
-            default_value=PathJoinSubstitution([share, "demo", "bundle"]),
-            description="Folder of the trained bundle.",
-        ),
-        DeclareLaunchArgument("device", default_value="auto", description="auto, cpu or cuda."),
-        DeclareLaunchArgument(
-            "image_transport",
-            default_value="raw",
-            description="raw (sensor_msgs/Image) or compressed (JPEG, PNG).",
-        ),
-        DeclareLaunchArgument(
-            "image_qos", default_value="sensor_data", description="sensor_data or reliable."
+        *(
+            DeclareLaunchArgument(name, default_value="", description=text)
+            for name, text in PARAMETERS.items()
         ),
         DeclareLaunchArgument(
             "params_file",
-            default_value=PathJoinSubstitution([share, "config", "mrc_net.yaml"]),
-            description="Parameters file; the arguments above go before it.",
+            default_value=PathJoinSubstitution([SHARE, "config", "mrc_net.yaml"]),
+            description="Parameters file; of the arguments above, those that are given go before it.",
         ),
         DeclareLaunchArgument(
             "namespace", default_value="", description="Namespace of the node and its topics."
@@ -47,23 +46,32 @@ def generate_launch_description() -> LaunchDescription:
         ),
         DeclareLaunchArgument("log_level", default_value="info", description="debug, info, warn or error."),
     ]
-    texts = {
+    return LaunchDescription([*arguments, OpaqueFunction(function=_node)])
+
+
+def _node(context: LaunchContext) -> list[Node]:
+    # As texts, for a bundle's folder may be called 2024
+    given = {
         name: ParameterValue(LaunchConfiguration(name), value_type=str)
-        for name in ("bundle", "device", "image_transport", "image_qos")
+        for name in PARAMETERS
+        if LaunchConfiguration(name).perform(context)
     }
+    demo_bundle = ["bundle:=", PathJoinSubstitution([SHARE, "demo", "bundle"])]
     node = Node(
         package="mrc_net_ros",
         executable="pose_estimator",
         name="pose_estimator",
         namespace=LaunchConfiguration("namespace"),
         output="screen",
-        parameters=[LaunchConfiguration("params_file"), texts],
+        parameters=[LaunchConfiguration("params_file"), *([given] if given else [])],
         remappings=[
             ("image_rect", LaunchConfiguration("image")),
             ("image_rect/compressed", [LaunchConfiguration("image"), "/compressed"]),
             ("camera_info", LaunchConfiguration("camera_info")),
             ("detections", LaunchConfiguration("detections")),
         ],
-        arguments=["--ros-args", "--log-level", LaunchConfiguration("log_level")],
+        # On the command line these come before the files, and of two values the later one holds: the demo's bundle
+        # is taken where nothing else names one.
+        arguments=["--ros-args", "--log-level", LaunchConfiguration("log_level"), "-p", demo_bundle],
     )
-    return LaunchDescription([*arguments, node])
+    return [node]

@@ -22,6 +22,11 @@ from mrc_core.inference import Detection
 
 COLOUR_ENCODINGS = ("rgb8", "bgr8", "rgba8", "bgra8", "mono8")
 
+LEAST_SIDE_PX = 1.01
+"""A box must be wider and higher: the network needs a pixel, and arithmetic takes some of its digits."""
+MOST_COORDINATE_PX = 1e5
+"""A box must lie within plus and minus this: far beyond any image, and float32 still counts in parts of a pixel."""
+
 _bridge = CvBridge()
 
 
@@ -127,19 +132,26 @@ def box_xyxy_px(box: BoundingBox2D, image_size: tuple[int, int]) -> tuple[float,
     """The box's left, top, right and bottom [px]; of a turned box the upright one around it.
 
     Raises:
-        UnusableInput: a number that is not finite, an empty box, or a box wholly outside the image (height,
-            width).
+        UnusableInput: a number that is not finite or beyond ``MOST_COORDINATE_PX``, an empty box, or a box
+            wholly outside the image (height, width).
     """
     centre, width, height = box.center.position, float(box.size_x), float(box.size_y)
+    if not all(math.isfinite(value) for value in (centre.x, centre.y, box.center.theta, width, height)):
+        raise UnusableInput("box", "a detection's box is not finite (NaN or infinite): check the detector")
     cos, sin = abs(math.cos(box.center.theta)), abs(math.sin(box.center.theta))
     half_x, half_y = (width * cos + height * sin) / 2, (width * sin + height * cos) / 2
     corners = (centre.x - half_x, centre.y - half_y, centre.x + half_x, centre.y + half_y)
-    if not all(math.isfinite(value) for value in corners):
-        raise UnusableInput("box", "a detection's box is not finite (NaN or infinite): check the detector")
-    if width < 1.0 or height < 1.0:
+    if not all(abs(value) < MOST_COORDINATE_PX for value in corners):
         raise UnusableInput(
             "box",
-            f"a detection's box is empty ({width:g} x {height:g} px, below one pixel): check the detector",
+            f"a detection's box ({', '.join(f'{value:.3g}' for value in corners)}) reaches further than "
+            f"{MOST_COORDINATE_PX:.0f} px: check the detector",
+        )
+    # The corners' differences as well: far from zero they are smaller than the size that was sent
+    if min(width, height, corners[2] - corners[0], corners[3] - corners[1]) < LEAST_SIDE_PX:
+        raise UnusableInput(
+            "box",
+            f"a detection's box is empty ({width:g} x {height:g} px, not above one pixel): check the detector",
         )
     if corners[0] >= image_size[1] or corners[1] >= image_size[0] or corners[2] <= 0.0 or corners[3] <= 0.0:
         raise UnusableInput(

@@ -16,7 +16,10 @@ import signal
 import sys
 import threading
 import time
+import traceback
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import rclpy
@@ -242,12 +245,28 @@ class PoseEstimatorNode(LifecycleNode):
         image_qos = _input_qos(settings.image_qos, settings.sync_queue_size)
         detections_qos = _input_qos(settings.detections_qos, settings.sync_queue_size)
         self._inputs = [
-            self.create_subscription(CameraInfo, CAMERA_INFO_TOPIC, synchroniser.add_camera_info, image_qos),
-            self.create_subscription(image_type, image_topic, synchroniser.add_image, image_qos),
-            self.create_subscription(
-                Detection2DArray, DETECTIONS_TOPIC, synchroniser.add_detections, detections_qos
-            ),
+            self._subscribe(CameraInfo, CAMERA_INFO_TOPIC, synchroniser.add_camera_info, image_qos),
+            self._subscribe(image_type, image_topic, synchroniser.add_image, image_qos),
+            self._subscribe(Detection2DArray, DETECTIONS_TOPIC, synchroniser.add_detections, detections_qos),
         ]
+
+    def _subscribe(
+        self, message_type: type, topic: str, take: Callable[[Any], None], qos: QoSProfile
+    ) -> Subscription:
+        """Subscribes an input. A message that cannot be taken is left out: one publisher must not end the node."""
+
+        def guarded(message: Any) -> None:
+            try:
+                take(message)
+            except UnusableInput as error:
+                self.complaints(error.kind, str(error))
+            except Exception as error:
+                self.complaints(
+                    f"input {topic} {type(error).__name__}",
+                    f"a message on {topic} cannot be taken and is left out: {error!r}",
+                )
+
+        return self.create_subscription(message_type, topic, guarded, qos)
 
     # ---- work
 
@@ -355,8 +374,8 @@ def _free_gpu_memory() -> None:
 
 
 def main(args: list[str] | None = None) -> int:
-    """Runs the node until SIGINT or SIGTERM. Returns the process' exit status."""
-    stop = threading.Event()
+    """Runs the node until SIGINT or SIGTERM. Returns the process' exit status: 1 if a callback has failed."""
+    stop, failed = threading.Event(), threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
     # Signals are ours: rclpy would tear the context down under the worker's feet while it publishes
@@ -369,21 +388,26 @@ def main(args: list[str] | None = None) -> int:
         return 2
     executor = SingleThreadedExecutor()
     executor.add_node(node)
-    spinning = threading.Thread(target=_spin, args=(executor, stop), name="executor", daemon=True)
+    spinning = threading.Thread(target=_spin, args=(executor, stop, failed), name="executor", daemon=True)
     spinning.start()
     stop.wait()
     executor.shutdown()
     spinning.join()
     node.destroy_node()
     rclpy.try_shutdown()
-    return 0
+    return 1 if failed.is_set() else 0
 
 
-def _spin(executor: SingleThreadedExecutor, stop: threading.Event) -> None:
+def _spin(executor: SingleThreadedExecutor, stop: threading.Event, failed: threading.Event) -> None:
     try:
         executor.spin()
     except ExternalShutdownException:
         pass
+    except Exception:  # whoever started the node must learn of it
+        failed.set()
+        rclpy.logging.get_logger("pose_estimator").fatal(
+            f"the node ends, for a callback has failed:\n{traceback.format_exc()}"
+        )
     finally:
         stop.set()
 

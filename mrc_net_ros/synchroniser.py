@@ -12,6 +12,8 @@ from message_filters import ApproximateTimeSynchronizer, SimpleFilter, TimeSynch
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from vision_msgs.msg import Detection2DArray
 
+from mrc_net_ros.conversions import UnusableInput
+
 JUMP_BACK_S = 0.5
 """Stamps that go back by more than this are a bag that starts again; less is the network's reordering."""
 
@@ -82,16 +84,20 @@ class FrameSynchroniser:
         return self._without_info is not None
 
     def add_image(self, image: Image | CompressedImage) -> None:
-        """Takes an image from its topic."""
+        """Takes an image from its topic.
+
+        Raises:
+            UnusableInput: its stamp is before the epoch.
+        """
         self.images += 1
         self._note_stamp("image", image)
-        self._image_inlet.signalMessage(image)
+        self._signal(self._image_inlet, image)
 
     def add_detections(self, detections: Detection2DArray) -> None:
-        """Takes the detections of an image from their topic."""
+        """Takes the detections of an image from their topic. Raises as ``add_image``."""
         self.detections += 1
         self._note_stamp("detections", detections)
-        self._detections_inlet.signalMessage(detections)
+        self._signal(self._detections_inlet, detections)
 
     def add_camera_info(self, info: CameraInfo) -> None:
         """Takes a camera info from its topic, and lets a pair go that waited for it."""
@@ -112,8 +118,22 @@ class FrameSynchroniser:
         join.registerCallback(self._on_pair)
         self._join = join
 
+    def _signal(self, inlet: SimpleFilter, message: Any) -> None:
+        try:
+            inlet.signalMessage(message)
+        except Exception:
+            self._build()  # message_filters of some distributions keeps its lock when it raises
+            raise
+
     def _note_stamp(self, stream: str, message: Any) -> None:
         now_ns = stamp_ns(message.header.stamp)
+        if now_ns < 0:
+            # Before it is taken for a bag that starts again; rclpy has no time before the epoch
+            raise UnusableInput(
+                f"stamp {stream}",
+                f"a message of the {stream} topic has a negative stamp ({now_ns / 1e9:.3f} s) and is left "
+                "out: check the clock of its publisher",
+            )
         if now_ns < self._last_ns.get(stream, now_ns) - JUMP_BACK_S * 1e9:
             self.rebuilds += 1
             self._without_info = None

@@ -144,6 +144,30 @@ def test_boxes_come_back_and_turned_ones_are_enclosed() -> None:
     assert box_xyxy_px(message, harness.SIZE) == pytest.approx((40.5, -9.75, 80.5, 90.25))
 
 
+@pytest.mark.parametrize("theta", [float("nan"), float("inf")])
+def test_a_box_turned_by_no_number_says_why(theta: float) -> None:
+    message = box_message((10.5, 20.25, 110.5, 60.25))
+    message.center.theta = theta
+    with pytest.raises(UnusableInput, match="not finite"):
+        box_xyxy_px(message, harness.SIZE)
+
+
+def test_boxes_that_pass_pass_the_estimators_check() -> None:
+    rng = np.random.default_rng(7)
+    message = box_message((0.0, 0.0, 1.0, 1.0))
+    passed = 0
+    for side in np.concatenate([1.0 + rng.uniform(-1e-9, 1e-9, 200), rng.uniform(0.9, 1.2, 200)]):
+        message.center.position.x, message.center.position.y = (float(v) for v in rng.uniform(0, 400, 2))
+        message.size_x = message.size_y = float(side)
+        try:
+            left, top, right, bottom = np.float32(box_xyxy_px(message, harness.SIZE))
+        except UnusableInput:
+            continue
+        passed += 1
+        assert min(right - left, bottom - top) >= 1.0
+    assert passed > 50
+
+
 @pytest.mark.parametrize(
     ("box", "reason"),
     [
@@ -151,6 +175,9 @@ def test_boxes_come_back_and_turned_ones_are_enclosed() -> None:
         ((0.0, 0.0, float("inf"), 10.0), "not finite"),
         ((5.0, 5.0, 5.0, 10.0), "is empty"),
         ((20.0, 5.0, 10.0, 10.0), "is empty"),
+        ((0.3, 5.0, 1.3, 10.0), "is empty"),  # exactly a pixel wide: less in the estimator's arithmetic
+        ((-1e39, 5.0, 1e39, 10.0), "reaches further than 100000 px"),
+        ((5.0, 5.0, 2e5, 10.0), "reaches further than 100000 px"),
         ((640.0, 5.0, 700.0, 10.0), "outside the image"),
         ((-20.0, 5.0, 0.0, 10.0), "outside the image"),
     ],

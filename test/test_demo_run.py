@@ -5,9 +5,11 @@ from __future__ import annotations
 import csv
 import json
 import os
+import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -168,6 +170,56 @@ def test_a_missing_bundle_is_named(tmp_path: Path, estimator: PoseEstimator) -> 
     assert ended.returncode == 1
     assert "The demo failed: the bundle cannot be used" in ended.stdout
     assert "Traceback" not in ended.stdout + ended.stderr
+
+
+def test_sigterm_ends_the_node_as_well(tmp_path: Path, tiny_bundle: Path, estimator: PoseEstimator) -> None:
+    write_bag(tmp_path / "bag", [[Seen(estimator.class_ids[0], BOXES[0])]] * 3, estimator)
+    command = [
+        sys.executable,
+        str(ROOT / "demo/run_demo.py"),
+        "--bundle",
+        str(tiny_bundle),
+        "--device",
+        "cpu",
+    ]
+    command += ["--bag", str(tmp_path / "bag"), "--output", str(tmp_path / "out"), "--rate", "0.02"]
+    said = tmp_path / "said.txt"
+    with said.open("w") as file:
+        demo = subprocess.Popen(
+            command, cwd=ROOT, stdout=file, stderr=file, env={**os.environ, "PYTHONUNBUFFERED": "1"}
+        )
+    try:
+        _wait(lambda: "The node is ready" in said.read_text() or demo.poll() is not None, 200.0)
+        assert demo.poll() is None, said.read_text()
+        children = _children(demo.pid)
+        assert len(children) == 1
+        demo.send_signal(signal.SIGTERM)
+        assert demo.wait(timeout=20.0) == 128 + signal.SIGTERM, said.read_text()
+        _wait(lambda: not Path(f"/proc/{children[0]}").exists(), 5.0)
+    finally:
+        demo.kill()
+        demo.wait()
+    assert "Traceback" not in said.read_text() + (tmp_path / "out/node.log").read_text()
+
+
+def _children(parent: int) -> list[int]:
+    """The processes that this one has started."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            _, after_name = stat.read_text().rsplit(")", 1)
+        except OSError:  # it has just ended
+            continue
+        if int(after_name.split()[1]) == parent:
+            found.append(int(stat.parent.name))
+    return found
+
+
+def _wait(condition: Callable[[], object], timeout_s: float) -> None:
+    end_s = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < end_s
+        time.sleep(0.1)
 
 
 def test_unusable_bags_say_why(tmp_path: Path, estimator: PoseEstimator) -> None:

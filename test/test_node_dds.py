@@ -143,6 +143,7 @@ def test_unknown_class_is_named_and_the_rest_goes_on(rig: harness.Rig, estimator
     [
         ((float("nan"), 10.0, 60.0, 80.0), "box is not finite"),
         ((50.0, 50.0, 50.0, 90.0), "box is empty"),
+        ((-1e39, 50.0, 1e39, 90.0), "reaches further than"),
         ((900.0, 50.0, 990.0, 90.0), "lies outside the image"),
     ],
 )
@@ -151,7 +152,9 @@ def test_bad_box_is_skipped_and_the_rest_goes_on(
 ) -> None:
     known = estimator.class_ids[0]
     rig.node.complaints.forget()
-    head = rig.send(23.0 + box[2] / 1e4, [harness.detection(known, box), harness.detection(known, BOXES[1])])
+    head = rig.send(
+        23.0 + min(box[2], 2e3) / 1e4, [harness.detection(known, box), harness.detection(known, BOXES[1])]
+    )
     poses = rig.answer(head).poses
     assert len(poses) == 1
     assert poses[0].bbox.center.position.x == pytest.approx((BOXES[1][0] + BOXES[1][2]) / 2)
@@ -191,6 +194,40 @@ def test_a_bag_that_starts_again_goes_on(rig: harness.Rig, estimator: PoseEstima
     for i in range(3):
         head = rig.send(30.0 + 0.1 * i, [known])
         assert len(rig.answer(head).poses) == 1
+
+
+def test_a_negative_stamp_is_left_out_and_the_node_goes_on(
+    rig: harness.Rig, estimator: PoseEstimator
+) -> None:
+    known = harness.detection(estimator.class_ids[0], BOXES[0])
+    waiting = harness.header(60.0)
+    rig.infos.publish(harness.camera_info(waiting))
+    rig.images.publish(harness.compressed_image(waiting, harness.picture()))
+    for stamp_s in (-1.5, -1.4):
+        rig.send(stamp_s, [known])
+    rig.wait_said("a message of the image topic has a negative stamp (-1.500 s)")
+    rig.wait_said("a message of the detections topic has a negative stamp (-1.500 s)")
+    rig.detections.publish(Detection2DArray(header=waiting, detections=[known]))
+    assert len(rig.answer(waiting).poses) == 1  # not taken for a bag that starts again: what waited was kept
+    assert len(rig.answer(rig.send(60.1, [known])).poses) == 1
+    assert sum("negative stamp" in text for text in rig.said()) == 2  # once for each topic
+    assert not any(message.header.stamp.sec < 0 for message in rig.poses)
+
+
+def test_an_input_that_raises_is_named_and_the_node_goes_on(
+    rig: harness.Rig, estimator: PoseEstimator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = harness.detection(estimator.class_ids[0], BOXES[0])
+    with monkeypatch.context() as patch:
+        patch.setattr(rig.node, "_on_frame", _fail)
+        patch.setattr(rig.node._synchroniser, "_on_frame", _fail)
+        rig.send(70.0, [known])
+        rig.wait_said("cannot be taken and is left out: ZeroDivisionError('no frame')")
+    assert len(rig.answer(rig.send(70.1, [known])).poses) == 1
+
+
+def _fail(_: object) -> None:
+    raise ZeroDivisionError("no frame")
 
 
 def test_results_are_reliable(rig: harness.Rig, estimator: PoseEstimator) -> None:

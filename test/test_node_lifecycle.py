@@ -129,3 +129,24 @@ def test_a_parameter_out_of_range_ends_with_a_message(tmp_path: Path) -> None:
     assert ended.returncode == 2
     assert "max_detections out of range" in ended.stdout + ended.stderr
     assert "Traceback" not in ended.stdout + ended.stderr
+
+
+def test_a_failing_callback_ends_the_process_with_an_error() -> None:
+    code = (
+        "import sys\n"
+        "from mrc_net_ros import pose_estimator\n"
+        "pose_estimator.PoseEstimatorNode._on_diagnostics = lambda self: 1 / 0\n"
+        "sys.exit(pose_estimator.main(['--ros-args', '-p', 'autostart:=false']))\n"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env=os.environ,
+        check=False,
+    )
+    assert ended.returncode == 1, ended.stdout + ended.stderr
+    assert "the node ends, for a callback has failed" in ended.stdout + ended.stderr
+    assert "ZeroDivisionError" in ended.stdout + ended.stderr

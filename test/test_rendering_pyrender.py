@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
+from types import ModuleType
+from unittest.mock import MagicMock
 
 import numpy as np
 import pytest
@@ -15,8 +18,7 @@ from mrc_core.geometry.mesh import Mesh
 from mrc_core.rendering import Lights, Renderer, Rendering, create_renderer
 
 SIZE = (120, 160)
-REPOSITORY = Path(__file__).resolve().parents[1]
-OBJECTS = Path(os.environ.get("MRC_YCB_DIR", REPOSITORY.parent / "shared" / "data" / "ycb"))
+SCANS = os.environ.get("MRC_YCB_DIR", "")  # the YCB objects, a folder each with textured.obj
 
 
 @pytest.fixture(scope="module")
@@ -131,22 +133,33 @@ def test_skewed_intrinsics_are_refused(pair: tuple[Renderer, Renderer]) -> None:
         pair[1].render(torch.tensor([0]), pose((0, 0, 0.6)), K, SIZE)
 
 
-def test_missing_egl_names_the_packages(monkeypatch: pytest.MonkeyPatch) -> None:
-    pyrender = pytest.importorskip("pyrender")
-
-    def no_egl(*_: object) -> None:
-        raise RuntimeError("no display")
-
-    monkeypatch.setattr(pyrender, "OffscreenRenderer", no_egl)
+def test_egl_without_a_display_names_the_packages(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Where EGL is missing neither module can be imported, so that stand-ins take their places.
+    pyrender, opengl = MagicMock(), ModuleType("OpenGL")
+    pyrender.OffscreenRenderer.side_effect = RuntimeError("no display")
+    opengl.GL = ModuleType("OpenGL.GL")
+    monkeypatch.setitem(sys.modules, "pyrender", pyrender)
+    monkeypatch.setitem(sys.modules, "OpenGL", opengl)
     monkeypatch.setattr("mrc_core.rendering.pyrender_renderer._offscreen", None)
-    with pytest.raises(RuntimeError, match="apt install libegl1 libegl-mesa0 libgl1-mesa-dri"):
+    with pytest.raises(RuntimeError, match="no display.*apt install libegl1 libegl-mesa0 libgl1-mesa-dri"):
         create_renderer("pyrender", [square()])
 
 
-@pytest.mark.skipif(not OBJECTS.is_dir(), reason=f"no scanned objects in {OBJECTS} (set MRC_YCB_DIR)")
+@pytest.mark.parametrize("error", [AttributeError, ImportError, OSError])
+def test_missing_egl_names_the_packages(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, error: type[Exception]
+) -> None:
+    (tmp_path / "pyrender.py").write_text(f"raise {error.__name__}('no eglQueryString')", encoding="utf-8")
+    monkeypatch.delitem(sys.modules, "pyrender", raising=False)
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(RuntimeError, match="no eglQueryString.*apt install libegl1"):
+        create_renderer("pyrender", [square()])
+
+
+@pytest.mark.skipif(not SCANS, reason="no scanned objects (set MRC_YCB_DIR)")
 def test_scanned_objects_agree() -> None:
     names = ["006_mustard_bottle"]
-    scans = [Mesh.load(OBJECTS / name / "textured.obj") for name in names]
+    scans = [Mesh.load(Path(SCANS) / name / "textured.obj") for name in names]
     assert all(0.15 < mesh.diameter < 0.3 and mesh.texture is not None for mesh in scans)
     poses, K = random_views(6, SIZE, (0.35, 0.7), seed=30, spread=0.2)
     index = torch.zeros(6, dtype=torch.int64)
