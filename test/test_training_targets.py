@@ -112,6 +112,13 @@ def test_the_zero_residual_changes_nothing_and_a_turn_is_applied_from_the_left()
     assert torch.allclose(turned[:, :3, 3], coarse[:, :3, 3], atol=1e-6)
 
 
+def test_no_residual_puts_an_object_behind_the_camera():
+    codec = PoseCodec(2, 32, 64, torch.tensor([[0.001, 0.004]]), 128)
+    coarse = make_transform(random_rotations(2, rng()), torch.tensor([0.02, 0.05, 0.9]))
+    far_off = PoseResidual(torch.zeros(2, 6), torch.zeros(2, 2), torch.full((2, 1), -50.0))
+    assert (codec.refine(coarse, far_off, crop_K(2), torch.zeros(2, dtype=torch.long))[:, 2, 3] > 0).all()
+
+
 def test_focal_losses_reward_the_right_answer():
     labels = torch.zeros(1, 10)
     labels[0, 4] = 1

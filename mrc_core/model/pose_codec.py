@@ -13,6 +13,9 @@ from mrc_core.geometry.so3_grid import so3_grid_matrices
 from mrc_core.model.network import PoseLogits, PoseResidual
 
 
+SMALLEST_DEPTH = 0.02  # of an object's middle tau_z
+
+
 class CoarseClasses(NamedTuple):
     """The classes chosen in stage 1: rotation bucket (B,), image cell (B,), row-major, and depth bin (B,)."""
 
@@ -78,9 +81,11 @@ class PoseCodec(nn.Module):
         residual counts in parts of the object's middle tau_z, so that its size does not depend on the object's.
         """
         tau_xy, tau_z = site_from_translation(coarse[:, :3, 3], K_crop.float(), self.crop_size)
+        scale = self.depth_scale(object_index)
+        refined_z = tau_z + residual.depth.float().squeeze(1) * scale
         translation = translation_from_site(
             tau_xy + residual.xy.float(),
-            tau_z + residual.depth.float().squeeze(1) * self.depth_scale(object_index),
+            torch.maximum(refined_z, SMALLEST_DEPTH * scale),  # an object behind the camera was not detected
             K_crop.float(),
             self.crop_size,
         )
