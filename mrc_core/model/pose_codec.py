@@ -12,7 +12,6 @@ from mrc_core.geometry.site import site_from_translation, translation_from_site
 from mrc_core.geometry.so3_grid import so3_grid_matrices
 from mrc_core.model.network import PoseLogits, PoseResidual
 
-
 SMALLEST_DEPTH = 0.02  # of an object's middle tau_z
 
 
