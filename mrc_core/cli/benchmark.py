@@ -57,6 +57,8 @@ def run(arguments: argparse.Namespace) -> int:
         torch.set_num_threads(arguments.threads)
     devices = ["cpu"] + (["cuda"] if torch.cuda.is_available() else [])
     console = Console()
+    if not console.is_terminal:  # a file or a pipe has no width; eighty columns would cut the tables
+        console = Console(width=120)
     facts = {"processor": _processor(), "threads": torch.get_num_threads(), "torch": torch.__version__}
     facts["cuda"] = torch.cuda.get_device_name() if len(devices) > 1 else None
     console.print("  ".join(f"{key}: {value}" for key, value in facts.items() if value))
