@@ -16,7 +16,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mrc_net_ros.bag_player import PlayedFrame
-from mrc_net_ros.bag_scores import MIN_VISIBLE, WITHIN_DIAMETERS, Judged, recall, scores_by_object
+from mrc_net_ros.bag_scores import (
+    MIN_VISIBLE,
+    WITHIN_DIAMETERS,
+    Judged,
+    recall,
+    recall_by_visibility,
+    scores_by_object,
+)
 
 CSV_COLUMNS = (
     ["frame", "stamp_ns", "class_id", "instance_id", "score", "detection_score"]
@@ -119,6 +126,10 @@ def headline_rows(bag: PlayedBag, summary: Mapping[str, Any]) -> list[tuple[str,
         ("latency p50", _text(latency["p50"], "{:.0f} ms")),
         ("latency p95", _text(latency["p95"], "{:.0f} ms")),
         (f"recall, ADD(-S) < {WITHIN_DIAMETERS:g} d", _text(summary["recall"], "{:.1%}")),
+        *(
+            (f"  {low:.0%} to {min(high, 1.0):.0%} visible", _text(part, "{:.1%}") + f" of {count}")
+            for low, high, count, part in recall_by_visibility(bag.judged)
+        ),
     ]
 
 

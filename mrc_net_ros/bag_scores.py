@@ -21,6 +21,8 @@ from mrc_net_ros.bag_player import PlayedFrame
 from mrc_net_ros.conversions import matrix_from_pose
 from mrc_net_ros.msg import ObjectPose
 
+VISIBLE_BANDS = ((0.3, 0.5), (0.5, 0.8), (0.8, 1.01))
+"""Shares of the visible silhouette, from and below, that recall is told for."""
 MIN_VISIBLE = 0.3
 """Detections of which less of the silhouette is visible are not judged."""
 WITHIN_DIAMETERS = 0.1
@@ -104,6 +106,12 @@ def recall(judged: Sequence[Judged]) -> float | None:
     """The part of the visible detections whose pose is right, or None where there is none."""
     counting = [one for one in judged if one.counts]
     return sum(one.is_right for one in counting) / len(counting) if counting else None
+
+
+def recall_by_visibility(judged: Sequence[Judged]) -> list[tuple[float, float, int, float | None]]:
+    """Per band of visible shares: from, below, number of detections and recall (None where there is none)."""
+    bands = [(low, high, [one for one in judged if low <= one.visible < high]) for low, high in VISIBLE_BANDS]
+    return [(low, high, len(inside), recall(inside)) for low, high, inside in bands]
 
 
 def scores_by_object(judged: Sequence[Judged]) -> dict[str, dict[str, float | int | None]]:

@@ -32,6 +32,7 @@ from vision_msgs.msg import (
 from demo.recording.vision_messages import vision_types
 from mrc_core.inference import Bundle, Detection, PoseEstimator
 from mrc_net_ros.bag_frames import BagError, BagTopics, read_frames
+from mrc_net_ros.bag_scores import Judged, recall_by_visibility
 from mrc_net_ros.conversions import pose_from_matrix
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -228,3 +229,11 @@ def test_unusable_bags_say_why(tmp_path: Path, estimator: PoseEstimator) -> None
     write_bag(tmp_path / "bag", [[Seen(estimator.class_ids[0], BOXES[0])]], estimator)
     with pytest.raises(BagError, match="has no topic /other/image; it has /camera/camera_info"):
         read_frames(tmp_path / "bag", BagTopics(image="/other/image"))
+
+
+def test_recall_by_visibility_counts_each_detection_in_its_band() -> None:
+    def one(visible: float, is_right: bool) -> Judged:
+        return Judged(0, "wedge", visible, None, None, is_right)
+
+    judged = [one(0.29, True), one(0.3, True), one(0.49, False), one(0.8, True), one(1.0, True)]
+    assert [(count, part) for _, _, count, part in recall_by_visibility(judged)] == [(2, 0.5), (0, None), (2, 1.0)]

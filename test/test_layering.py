@@ -19,7 +19,7 @@ ALLOWED = {
     "rendering": ("geometry",),
     "model": ("geometry",),
     "data": ("geometry", "rendering.interface"),
-    "evaluation": ("geometry", "data", "rendering.interface"),
+    "evaluation": ("geometry", "data"),
     "inference": ("model", "rendering", "geometry"),
     "training": ("model", "data", "evaluation", "inference", "geometry", "rendering.interface"),
     "visualisation": ("geometry", "rendering.interface"),
