@@ -1,0 +1,180 @@
+"""Scores pose estimates on a BOP data set: results in, errors of every target out."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from mrc_core.data.bop_dataset import BopDataset, BopImage, Target
+from mrc_core.data.bop_files import BopDataError
+from mrc_core.data.bop_objects import BopObject
+from mrc_core.evaluation.error_parts import ErrorParts
+from mrc_core.evaluation.pairing import pair_scene
+from mrc_core.evaluation.point_errors import PointErrors
+from mrc_core.evaluation.result_checks import check_against_dataset
+from mrc_core.evaluation.results_file import PoseResult
+from mrc_core.evaluation.surface_errors import MakeRenderer, SurfaceErrors
+from mrc_core.evaluation.target_errors import TargetErrors
+
+VSD_DELTA_M = 0.015
+VSD_DELTA_BY_DATASET_M = {"itodd": 0.005}
+
+Progress = Callable[[int, int], None]
+"""Told how many of how many instances are done."""
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """Errors of one method's results on one data set.
+
+    Attributes:
+        method: a name for tables.
+        targets: every object of every image that was looked at; those with `count` 0 are seen by detection alone.
+        objects: the data set's, by number.
+        problems: what is wrong with results or data, in words; nothing was left out without one.
+        left_out: instances of the target list that could not be scored (a scene that is missing, say).
+        results: all estimates that were handed in and could be read.
+        delta_m: tolerance of VSD's visibility test.
+        scored_images: scene and image of each that was looked at.
+    """
+
+    method: str
+    dataset_name: str
+    split: str
+    targets: list[TargetErrors]
+    objects: dict[int, BopObject]
+    problems: list[str]
+    left_out: int
+    results: list[PoseResult]
+    delta_m: float
+    scored_images: set[tuple[int, int]]
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every instance of the target list was scored by every error that was asked for."""
+        has_vsd = any(one.vsd is not None for one in self.targets)
+        return self.left_out == 0 and all(one.vsd is not None for one in self.targets if one.count and has_vsd)
+
+
+def evaluate(
+    dataset: BopDataset,
+    results: Sequence[PoseResult],
+    *,
+    method: str = "ours",
+    targets: Sequence[Target] | None = None,
+    make_renderer: MakeRenderer | None = None,
+    delta_m: float | None = None,
+    parts: Path | None = None,
+    device: str = "cpu",
+    known_problems: Sequence[str] = (),
+    progress: Progress | None = None,
+) -> Evaluation:
+    """Errors of results on a data set; `summarise` makes scores of them.
+
+    Args:
+        results: of any images and objects, in any order; poses in metres.
+        targets: what was to be found; the data set's own list unless given.
+        make_renderer: makes a renderer of given meshes; without one VSD, and with it AR, is not computed.
+        delta_m: tolerance of VSD's visibility test, metres; 15 mm, for ITODD 5 mm, unless given.
+        parts: a folder where each scene's errors are kept as soon as they are known; an interrupted evaluation goes
+            on from there.
+        known_problems: of reading the results; they stand first in the evaluation's.
+        progress: told after each scene.
+
+    Raises:
+        BopDataError: not one target could be scored.
+    """
+    wanted = list(dataset.targets() if targets is None else targets)
+    delta = VSD_DELTA_BY_DATASET_M.get(dataset.name, VSD_DELTA_M) if delta_m is None else delta_m
+    problems = [*known_problems]
+    scenes, left_out = _scenes(dataset, wanted, problems)
+    problems += check_against_dataset(dataset, scenes, results)
+    by_scene: dict[int, list[PoseResult]] = defaultdict(list)
+    for row in results:
+        by_scene[row.scene_id].append(row)
+    with_model = {obj_id for obj_id, item in dataset.objects.items() if item.path.is_file()}
+    points = PointErrors(dataset, device)
+    settings = {"vsd": make_renderer is not None, "delta_m": delta}
+    kept = ErrorParts(parts, dataset, settings) if parts is not None else None
+    surfaces: SurfaceErrors | None = None
+    done: list[TargetErrors] = []
+    total = sum(target.count for _, mine in scenes.values() for target in mine)
+    for scene_id, (images, mine) in scenes.items():
+        pairings = pair_scene(images, mine, by_scene[scene_id], with_model)
+        found = kept.load(scene_id, pairings) if kept else None
+        if found is None:
+            errors = points.of_scene(pairings)
+            scene_problems: list[str] = []
+            if make_renderer is not None:
+                surfaces = surfaces or SurfaceErrors(dataset, _objects_of(scenes), make_renderer, delta)
+                errors, scene_problems = surfaces.of_scene(errors)
+            found = errors, scene_problems
+            if kept:
+                kept.save(scene_id, pairings, *found)
+        done += found[0]
+        problems += found[1]
+        if progress:
+            progress(sum(one.count for one in done), total)
+    return Evaluation(
+        method=method,
+        dataset_name=dataset.name,
+        split=dataset.split,
+        targets=done,
+        objects=dataset.objects,
+        problems=problems,
+        left_out=left_out,
+        results=list(results),
+        delta_m=delta,
+        scored_images={(one.scene_id, one.image_id) for one in done},
+    )
+
+
+Scenes = dict[int, tuple[dict[int, BopImage], list[Target]]]
+
+
+def _scenes(dataset: BopDataset, targets: Sequence[Target], problems: list[str]) -> tuple[Scenes, int]:
+    """Images and targets of each scene that can be scored; what cannot is added to the problems and counted."""
+    by_scene: dict[int, list[Target]] = defaultdict(list)
+    for one in targets:
+        by_scene[one.scene_id].append(one)
+    out: Scenes = {}
+    left_out = 0
+    for scene_id, mine in sorted(by_scene.items()):
+        instances = sum(one.count for one in mine)
+        try:
+            images = dataset.images(scene_id)
+        except BopDataError as error:
+            problems.append(f"scene {scene_id}: {error}; its {instances} instances are not scored")
+            left_out += instances
+            continue
+        good = []
+        for one in mine:
+            lack = _what_lacks(dataset, images, one)
+            if lack:
+                problems.append(f"scene {scene_id}, image {one.image_id}, object {one.obj_id}: {lack}")
+                left_out += one.count
+            else:
+                good.append(one)
+        if good:
+            out[scene_id] = ({i: images[i] for i in sorted({one.image_id for one in good})}, good)
+    if not out:
+        raise BopDataError(f"no target can be scored: {problems[-1] if problems else 'the list is empty'}")
+    return out, left_out
+
+
+def _what_lacks(dataset: BopDataset, images: dict[int, BopImage], one: Target) -> str | None:
+    if one.obj_id not in dataset.objects:
+        return f"a target, but models_info.json has no object {one.obj_id}; it is not scored"
+    if one.image_id not in images:
+        return "a target, but scene_camera.json has no such image; it is not scored"
+    if all(truth.obj_id != one.obj_id for truth in images[one.image_id].ground_truth):
+        return "a target, but scene_gt.json does not show the object; it is not scored"
+    if not dataset.objects[one.obj_id].path.is_file():
+        return f"its model {dataset.objects[one.obj_id].path} is missing; it is not scored"
+    return None
+
+
+def _objects_of(scenes: Scenes) -> list[int]:
+    return sorted({one.obj_id for _, mine in scenes.values() for one in mine})
