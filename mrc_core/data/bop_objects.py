@@ -16,15 +16,18 @@ from mrc_core.geometry.mesh import Mesh
 from mrc_core.geometry.symmetries import SymmetrySet
 
 # YCB-V's numbers do not tell which object is which; the names are those of the YCB object set.
-YCBV_NAMES = {
-    i + 1: name
-    for i, name in enumerate(
-        "002_master_chef_can 003_cracker_box 004_sugar_box 005_tomato_soup_can 006_mustard_bottle "
-        "007_tuna_fish_can 008_pudding_box 009_gelatin_box 010_potted_meat_can 011_banana 019_pitcher_base "
-        "021_bleach_cleanser 024_bowl 025_mug 035_power_drill 036_wood_block 037_scissors 040_large_marker "
-        "051_large_clamp 052_extra_large_clamp 061_foam_brick".split()
+YCBV_NAMES = dict(
+    enumerate(
+        [
+            *("002_master_chef_can", "003_cracker_box", "004_sugar_box", "005_tomato_soup_can"),
+            *("006_mustard_bottle", "007_tuna_fish_can", "008_pudding_box", "009_gelatin_box"),
+            *("010_potted_meat_can", "011_banana", "019_pitcher_base", "021_bleach_cleanser", "024_bowl", "025_mug"),
+            *("035_power_drill", "036_wood_block", "037_scissors", "040_large_marker", "051_large_clamp"),
+            *("052_extra_large_clamp", "061_foam_brick"),
+        ],
+        start=1,
     )
-}
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,7 +80,7 @@ def read_points(path: Path) -> NDArray[np.float64]:
         raise BopDataError(f"{path} is missing: unpack the data set's models again") from None
     except Exception as error:  # the reader raises what its parsing happens to meet
         raise BopDataError(f"{path} cannot be read, it is damaged ({type(error).__name__}: {error})") from error
-    points = np.asarray(loaded["vertices"], dtype=np.float64) * 1e-3
+    points = np.asarray(loaded["vertices"], dtype=np.float64) / 1000
     if points.ndim != 2 or len(points) == 0 or not np.isfinite(points).all():
         raise BopDataError(f"{path} has no vertices, or some that are not finite")
     return points
@@ -115,7 +118,7 @@ def load_objects_info(root: Path, dataset_name: str) -> dict[int, BopObject]:
                 obj_id,
                 names.get(obj_id, f"obj_{obj_id:06d}"),
                 folder / f"obj_{obj_id:06d}.ply",
-                float(entry["diameter"]) * 1e-3,
+                float(entry["diameter"]) / 1000,
                 SymmetrySet.from_bop(entry),
             )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
