@@ -23,7 +23,7 @@ ALLOWED = {
     "inference": ("model", "rendering", "geometry"),
     "training": ("model", "data", "evaluation", "inference", "geometry", "rendering.interface"),
     "visualisation": ("geometry", "rendering.interface"),
-    "benchmarks": ("geometry", "rendering", "model", "inference"),
+    "benchmarks": ("geometry", "rendering", "model", "inference", "data", "evaluation"),
     "cli": (
         "geometry",
         "rendering",

@@ -16,8 +16,10 @@ from rich.console import Console
 from rich.table import Table
 
 from mrc_core.benchmarks.correlation import measure_correlation
+from mrc_core.benchmarks.evaluation import measure_evaluation
 from mrc_core.benchmarks.rendering import measure_renderers
 from mrc_core.benchmarks.stages import measure_stages
+from mrc_core.data.object_set import load_objects
 
 DESCRIPTION = """\
 Measures this machine: renderer crops/s (Warp against pyrender, 5k triangles, 256 px), the correlation layer against
@@ -27,6 +29,7 @@ Networks have random weights: time does not depend on them. Figures are medians;
 example:
   mrc-net benchmark                      # everything, small and paper flavours
   mrc-net benchmark --flavour small --detections 1 --json out/benchmark.json
+  mrc-net benchmark --evaluation 6000    # only `mrc-net evaluate`: seconds and memory for so many instances
 """
 
 
@@ -47,6 +50,12 @@ def add_parser(commands: Any) -> None:
     )
     parser.add_argument("--threads", type=int, metavar="N", help="CPU threads for torch; default: all cores")
     parser.add_argument("--skip-renderers", action="store_true", help="leave the renderers out")
+    parser.add_argument(
+        "--evaluation", type=int, metavar="N", help="measure only how long scoring N instances takes (minutes)"
+    )
+    parser.add_argument(
+        "--objects", default="demo/objects", metavar="PATH", help="with --evaluation; default: demo/objects"
+    )
     parser.add_argument("--json", metavar="FILE", help="also write every figure as JSON")
     parser.set_defaults(run=run)
 
@@ -63,6 +72,13 @@ def run(arguments: argparse.Namespace) -> int:
     facts["cuda"] = torch.cuda.get_device_name() if len(devices) > 1 else None
     console.print("  ".join(f"{key}: {value}" for key, value in facts.items() if value))
     figures: dict[str, Any] = {"machine": facts}
+    if arguments.evaluation:
+        objects = load_objects(arguments.objects)
+        vertices = ", ".join(f"{item.class_id} {len(item.mesh.vertices)}" for item in objects)
+        console.print(f"vertices: {vertices}")
+        figures["evaluation"] = measure_evaluation(objects, arguments.evaluation, console.print)
+        _print(console, "mrc-net evaluate, whole process", figures["evaluation"])
+        return _finish(arguments, figures, console)
     for device in devices:
         if not arguments.skip_renderers:
             rows = measure_renderers(device, time_call, arguments.repeats)
@@ -75,6 +91,10 @@ def run(arguments: argparse.Namespace) -> int:
             rows = measure_stages(flavour, device, arguments.detections, time_call, arguments.repeats)
             figures[f"stages_{flavour}_{device}"] = rows
             _print(console, f"estimator, {flavour} flavour, {device}, ms", rows)
+    return _finish(arguments, figures, console)
+
+
+def _finish(arguments: argparse.Namespace, figures: dict[str, Any], console: Console) -> int:
     if arguments.json:
         Path(arguments.json).write_text(json.dumps(figures, indent=1) + "\n")
         console.print(f"written to {arguments.json}")

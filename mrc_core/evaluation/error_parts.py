@@ -1,14 +1,12 @@
 """Errors of finished scenes on disk, so that an interrupted evaluation goes on where it stopped.
 
-One JSON file a scene, written aside and renamed. Its key is a hash of everything that the errors depend on: a changed
-result file, data set, model or setting does not meet old errors.
+A changed result file, data set, model or setting does not meet old errors: all of them are in a scene's key.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -18,9 +16,10 @@ import numpy as np
 
 from mrc_core.data.bop_dataset import BopDataset
 from mrc_core.data.bop_files import BopDataError, find_depth
+from mrc_core.data.scene_parts import SceneParts
 from mrc_core.evaluation.pairing import Pairing
 from mrc_core.evaluation.point_errors import make_target
-from mrc_core.evaluation.target_errors import TargetErrors
+from mrc_core.evaluation.target_errors import VSD_TAUS, TargetErrors
 
 FORMAT = 1  # goes up when errors are computed in another way
 _ERRORS = ("mssd", "mspd", "add", "add_s")
@@ -35,39 +34,28 @@ class ErrorParts:
     """
 
     def __init__(self, folder: Path, dataset: BopDataset, settings: dict[str, Any]) -> None:
-        self._folder, self._dataset, self._settings = folder, dataset, settings
+        self._parts, self._dataset, self._settings = SceneParts(folder), dataset, settings
         self._models: dict[int, str] = {}
 
     def load(self, scene_id: int, pairings: Sequence[Pairing]) -> tuple[list[TargetErrors], list[str]] | None:
         """A scene's errors and problems, or None where there are none of just this input."""
-        path = self._path(scene_id)
-        try:
-            content = json.loads(path.read_text())
-            if content["key"] != self._key(scene_id, pairings):
-                return None
-            targets = [self._target(one, row) for one, row in zip(pairings, content["targets"], strict=True)]
-            return targets, list(content["problems"])
-        except (OSError, ValueError, KeyError, TypeError):
-            return None  # none yet, or one that an older version or a full disk left: computed again
+        content = self._parts.load(scene_id, self._key(scene_id, pairings))
+        if content is None:
+            return None
+        return [self._target(one, row) for one, row in zip(pairings, content["targets"])], content["problems"]
 
     def save(
         self, scene_id: int, pairings: Sequence[Pairing], targets: Sequence[TargetErrors], problems: Sequence[str]
     ) -> None:
         """Writes a scene's errors."""
-        self._folder.mkdir(parents=True, exist_ok=True)
         rows = []
         for one in targets:
             row: dict[str, Any] = {key: getattr(one, key).tolist() for key in _ERRORS}
             if one.vsd is not None and one.model_gap is not None:
                 row |= {"vsd": one.vsd.tolist(), "model_gap": one.model_gap.tolist()}
             rows.append(row)
-        content = {"key": self._key(scene_id, pairings), "problems": list(problems), "targets": rows}
-        partial = self._path(scene_id).with_suffix(".partial")
-        partial.write_text(json.dumps(content))
-        os.replace(partial, self._path(scene_id))
-
-    def _path(self, scene_id: int) -> Path:
-        return self._folder / f"scene_{scene_id:06d}.json"
+        content = {"problems": list(problems), "targets": rows}
+        self._parts.save(scene_id, self._key(scene_id, pairings), content)
 
     def _target(self, one: Pairing, row: dict[str, Any]) -> TargetErrors:
         e, g = len(one.estimates), len(one.truths)
@@ -77,7 +65,7 @@ class ErrorParts:
         target = make_target(one, self._dataset.objects[one.obj_id].diameter, arrays)
         if "vsd" not in row:
             return target
-        vsd = np.array(row["vsd"], dtype=np.float64).reshape(*counted, -1)
+        vsd = np.array(row["vsd"], dtype=np.float64).reshape(*counted, len(VSD_TAUS))
         return replace(target, vsd=vsd, model_gap=np.array(row["model_gap"], dtype=np.float64))
 
     def _key(self, scene_id: int, pairings: Sequence[Pairing]) -> str:

@@ -29,6 +29,7 @@ class PointErrors:
     def __init__(self, dataset: BopDataset, device: str = "cpu") -> None:
         self._dataset, self._device = dataset, torch.device(device)
         self._models: dict[int, tuple[torch.Tensor, torch.Tensor, torch.Tensor]] = {}
+        self._widths: dict[tuple[int, int], int] = {}
 
     def of_scene(self, pairings: Sequence[Pairing]) -> list[TargetErrors]:
         """Errors of every pairing of a scene, without VSD."""
@@ -66,8 +67,11 @@ class PointErrors:
 
     def _scaled_camera(self, one: Pairing) -> Array:
         """K (3, 3) of the image as if it were 640 px wide: projections differ by MSPD in the benchmark's unit."""
-        width, _ = self._dataset.image_size(one.image.scene_id, one.image.image_id)
-        return np.diag([REFERENCE_WIDTH_PX / width, REFERENCE_WIDTH_PX / width, 1.0]) @ one.image.K
+        image = (one.image.scene_id, one.image.image_id)
+        if image not in self._widths:
+            self._widths[image] = self._dataset.image_size(*image)[0]
+        scale = REFERENCE_WIDTH_PX / self._widths[image]
+        return np.diag([scale, scale, 1.0]) @ one.image.K
 
     def _pairs(
         self, pairings: Sequence[Pairing], sizes: Sequence[tuple[int, int]]

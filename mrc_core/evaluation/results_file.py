@@ -10,7 +10,6 @@ every number back to the last bit: scores through a file are those without one.
 from __future__ import annotations
 
 import math
-import os
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -19,6 +18,8 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+
+from mrc_core.data.atomic_files import write_bytes
 
 HEADER = "scene_id,im_id,obj_id,score,R,t,time"
 ROTATION_TOLERANCE = 0.01  # of R R^T - I; files with four digits are within it
@@ -64,7 +65,8 @@ def results_file_name(method: str, dataset: str, split: str) -> str:
         ValueError: the name could not be told apart again.
     """
     name = f"{method}_{dataset}-{split}.csv"
-    if not method or not _FILE_NAME.fullmatch(name) or not re.fullmatch(r"[A-Za-z0-9.+-]+", method):
+    parts = (re.fullmatch(r"[A-Za-z0-9.+-]+", method), re.fullmatch(r"[A-Za-z0-9]+", dataset))
+    if not all(parts) or not _FILE_NAME.fullmatch(name):
         raise ValueError(
             f"{name!r} is no name for a result file: letters, digits, '.', '+' and '-' for the method "
             "(no '_'), no '_' or '-' in the data set's name"
@@ -112,13 +114,7 @@ def read_results(path: str | Path) -> ResultsFile:
 
 def write_results(path: str | Path, results: Iterable[PoseResult]) -> None:
     """Writes a file that `read_results` reads back to the last bit; whole or not at all."""
-    path = Path(path)
-    partial = path.with_name(path.name + ".partial")
-    with partial.open("w", encoding="utf-8") as file:
-        file.write(HEADER + "\n")
-        for row in results:
-            file.write(format_result(row) + "\n")
-    os.replace(partial, path)
+    write_bytes(Path(path), "".join(f"{line}\n" for line in [HEADER, *map(format_result, results)]).encode("utf-8"))
 
 
 def format_result(row: PoseResult) -> str:
