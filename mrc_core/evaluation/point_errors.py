@@ -10,9 +10,11 @@ from numpy.typing import NDArray
 
 from mrc_core.data.bop_dataset import BopDataset
 from mrc_core.data.bop_objects import BopObject
+from mrc_core.evaluation.area_under_curve import LIMIT_M
 from mrc_core.evaluation.pairing import Pairing, poses_of
 from mrc_core.evaluation.pose_errors import add, add_s, hull_points, mspd, mssd
-from mrc_core.evaluation.target_errors import TargetErrors
+from mrc_core.evaluation.target_errors import ADD_THRESHOLD, TargetErrors
+from mrc_core.geometry.rotations import transform_points
 
 Array = NDArray[np.float64]
 REFERENCE_WIDTH_PX = 640.0  # MSPD is scaled to images of this width
@@ -48,6 +50,7 @@ class PointErrors:
             np.stack([self._scaled_camera(one) for one in pairings]), [e * g for e, g in everything], axis=0
         )
         K = torch.from_numpy(cameras).to(self._device)
+        limit = max(LIMIT_M, ADD_THRESHOLD * self._dataset.objects[obj_id].diameter)
         all_of: Callable[..., list[Array]] = lambda error, sizes: self._split(  # noqa: E731
             error(*self._pairs(pairings, sizes)), sizes
         )
@@ -55,7 +58,7 @@ class PointErrors:
             "mssd": all_of(lambda est, gt: mssd(est, gt, corners, symmetries), everything),
             "mspd": all_of(lambda est, gt: mspd(est, gt, points, symmetries, K), everything),
             "add": all_of(lambda est, gt: add(est, gt, points), counted),
-            "add_s": all_of(lambda est, gt: add_s(est, gt, points), counted),
+            "add_s": all_of(lambda est, gt: _add_s_within(est, gt, points, corners, limit), counted),
         }
         return [{key: values[i] for key, values in columns.items()} for i in range(len(pairings))]
 
@@ -92,6 +95,25 @@ class PointErrors:
 
     def _target(self, one: Pairing, arrays: dict[str, Array]) -> TargetErrors:
         return make_target(one, self._dataset.objects[one.obj_id].diameter, arrays)
+
+
+def _add_s_within(
+    est: torch.Tensor, gt: torch.Tensor, points: torch.Tensor, corners: torch.Tensor, limit: float
+) -> torch.Tensor:
+    """ADD-S (P,), inf for pairs that are certainly farther apart than `limit`: no score asks how far, and looking for
+    the nearest points of another instance's pose takes longest of all.
+
+    Along any direction u a true point is at least u . (P_gt x) - max over y of u . (P_est y) from every estimated one; so
+    is the mean, with the points' mean for x.
+    """
+    middle = points.mean(dim=0)
+    gap = transform_points(gt, middle[None]) - transform_points(est, middle[None])  # (P, 1, 3)
+    along = torch.nn.functional.normalize(gap, dim=-1)
+    reach = ((transform_points(est, corners) - transform_points(est, middle[None])) * along).sum(dim=-1).amax(dim=-1)
+    near = ~(gap.norm(dim=-1).squeeze(1) - reach > limit)
+    out = torch.full_like(reach, torch.inf)
+    out[near] = add_s(est[near], gt[near], points)
+    return out
 
 
 def make_target(one: Pairing, diameter: float, arrays: Mapping[str, Array]) -> TargetErrors:

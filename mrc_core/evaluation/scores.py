@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mrc_core.evaluation.area_under_curve import area_exact, area_right_end
-from mrc_core.evaluation.matching import match, match_without_limit
+from mrc_core.evaluation.area_under_curve import LIMIT_M, area_exact, area_right_end
+from mrc_core.evaluation.matching import match
 from mrc_core.evaluation.target_errors import (
     ADD_THRESHOLD,
     MSPD_THRESHOLDS_PX,
@@ -29,7 +29,7 @@ Counts = NDArray[np.int64]
 @dataclass(frozen=True, eq=False)
 class TargetHits:
     """Matches of one target: mssd (10,), mspd (10,), vsd (10 taus, 10 thetas) or None, add () and add_s () below 0.1
-    diameters; and the errors (count,) of its instances with nothing too far to match, inf where no estimate is left."""
+    diameters; and the errors (count,) of its instances, inf where no estimate of at most 0.1 m is left: AUC's."""
 
     target: TargetErrors
     mssd: Counts
@@ -61,9 +61,9 @@ def count_hits(target: TargetErrors) -> TargetHits:
 
 
 def _errors_of_instances(errors: Array, count: int) -> Array:
-    """Errors (count,) of the instances of a target, inf for those that no estimate is left for."""
+    """Errors (count,) of the instances of a target, inf where none of at most 0.1 m is left for one."""
     out = np.full(count, np.inf)
-    taken = match_without_limit(errors)
+    taken = match(errors, [np.nextafter(LIMIT_M, 1)])[:, 0, 0]
     found = taken >= 0
     out[taken[found]] = errors[found, taken[found]]
     return out
