@@ -54,6 +54,19 @@ def box_map(box_xyxy_px: Tensor, size: int, growth: float = 0.0) -> Tensor:
     return (in_y[:, None, :, None] & in_x[:, None, None, :]).to(box_xyxy_px.dtype)
 
 
+def rounded_box_map(edges_xyxy_px: Tensor, size: int, growth: float = 0.0) -> Tensor:
+    """As `box_map`, but from edge to edge of whole pixels: i is inside where round(x0) <= i < round(x1), half to even.
+
+    Edges (B, 4) count from the border of the first pixel, not from its centre: its own are 0 and 1.
+    """
+    x0, y0, x1, y1 = edges_xyxy_px.unbind(-1)
+    dx, dy = growth * (x1 - x0), growth * (y1 - y0)
+    axis = torch.arange(size, device=edges_xyxy_px.device, dtype=edges_xyxy_px.dtype)
+    in_x = (axis >= (x0 - dx).round()[:, None]) & (axis < (x1 + dx).round()[:, None])  # (B, size)
+    in_y = (axis >= (y0 - dy).round()[:, None]) & (axis < (y1 + dy).round()[:, None])
+    return (in_y[:, None, :, None] & in_x[:, None, None, :]).to(edges_xyxy_px.dtype)
+
+
 def mask_boxes(mask: Tensor) -> Tensor:
     """Tight boxes (B, 4), x0, y0, x1, y1 in px, of masks (B, H, W); NaN where a mask is empty."""
     columns, rows = mask.any(dim=1), mask.any(dim=2)  # (B, W), (B, H)

@@ -1,6 +1,7 @@
 """A bundle: all that a robot needs to run a trained model, as a folder.
 
-    bundle.yaml            classes, symmetries, depth limits, model sizes, provenance, hashes
+    bundle.yaml            classes, symmetries, depth limits, model sizes, provenance, hashes; conventions of weights
+                           that were trained elsewhere
     weights.safetensors    the network's weights
     meshes/                one .glb a class
 
@@ -26,6 +27,7 @@ from mrc_core.geometry.mesh import Mesh
 from mrc_core.geometry.objects import ObjectModel
 from mrc_core.geometry.symmetries import SymmetrySet
 from mrc_core.model.config import MRCNetConfig
+from mrc_core.model.conventions import OURS, Conventions
 from mrc_core.model.network import MRCNet
 from mrc_core.model.pose_codec import PoseCodec
 
@@ -53,6 +55,7 @@ class _BundleFile(BaseModel):
     objects: list[_ObjectEntry]
     model: dict[str, Any]
     weights_sha256: str
+    conventions: Conventions = OURS
     provenance: dict[str, Any] = {}
 
 
@@ -65,6 +68,7 @@ class Bundle:
     depth_limits: Tensor  # (num_objects, 2), tau_z, m per crop px
     weights: dict[str, Tensor]
     provenance: dict[str, Any]
+    conventions: Conventions = OURS
 
     @property
     def class_ids(self) -> list[str]:
@@ -82,7 +86,19 @@ class Bundle:
 
     def codec(self, device: str | torch.device = "cpu") -> PoseCodec:
         """The pose codec that belongs to the network."""
-        return codec_for(self.config, self.depth_limits).to(device)
+        return codec_for(self.config, self.depth_limits, self.conventions).to(device)
+
+    def network_meshes(self) -> list[Mesh]:
+        """The meshes in the frame that the network knows: what is to be rendered."""
+        if self.conventions.object_origin == "mesh":
+            return [item.mesh for item in self.objects]
+        return [item.centred_mesh for item in self.objects]
+
+    def network_from_obj(self) -> Tensor:
+        """Transforms (num_objects, 4, 4), float64, from each mesh's own frame to the one that the network knows."""
+        if self.conventions.object_origin == "mesh":
+            return torch.eye(4, dtype=torch.float64).repeat(len(self.objects), 1, 1)
+        return torch.stack([item.centred_from_obj() for item in self.objects])
 
     def save(self, path: str | Path) -> None:
         """Writes the bundle beside `path`, then puts it in place: an interruption leaves the old one or the new one."""
@@ -113,6 +129,8 @@ class Bundle:
             "weights_sha256": _sha256(path / "weights.safetensors"),
             "provenance": self.provenance,
         }
+        if self.conventions != OURS:
+            content["conventions"] = self.conventions.model_dump(mode="json")
         _BundleFile.model_validate(content)
         (path / "bundle.yaml").write_text(
             yaml.safe_dump(content, sort_keys=False, default_flow_style=None, width=110)
@@ -157,12 +175,14 @@ class Bundle:
         except Exception as error:  # safetensors raises a type of its own
             raise BundleError(f"{weights_path} cannot be read: {error}") from error
         limits = torch.tensor([entry.tau_z_limits for entry in content.objects])
-        return cls(objects, config, limits, weights, content.provenance)
+        return cls(objects, config, limits, weights, content.provenance, content.conventions)
 
 
-def codec_for(config: MRCNetConfig, depth_limits: Tensor) -> PoseCodec:
+def codec_for(config: MRCNetConfig, depth_limits: Tensor, conventions: Conventions = OURS) -> PoseCodec:
     """The pose codec that a network of this configuration speaks."""
-    return PoseCodec(config.n_side, config.xy_cells, config.depth_bins, depth_limits, config.crop_size)
+    return PoseCodec(
+        config.n_side, config.xy_cells, config.depth_bins, depth_limits, config.crop_size, conventions
+    )
 
 
 def _load_object(folder: Path, entry: _ObjectEntry) -> ObjectModel:

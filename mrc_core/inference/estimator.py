@@ -13,8 +13,8 @@ from torch import Tensor
 
 from mrc_core.inference.bundle import Bundle
 from mrc_core.inference.crops import check_intrinsics, extract_crops, image_to_tensor
+from mrc_core.inference.render_look import renderer_for
 from mrc_core.model.two_stage import CropRenderer, Crops, TwoStage
-from mrc_core.rendering import create_renderer
 
 LARGEST_PX = 1e5  # of a box's coordinates; beyond, float32 has no pixels left
 Precision = Literal["fp32", "bf16", "fp16"]
@@ -46,7 +46,14 @@ class PoseEstimate:
 
 
 class PoseEstimator:
-    """Runs a bundle on frames. Not thread-safe: one caller at a time."""
+    """Runs a bundle on frames. Not thread-safe: one caller at a time.
+
+    Args:
+        bundle: the trained model.
+        renderer: of the bundle's objects, as `renderer_for` makes it.
+        device: where all is computed.
+        precision: fp32, bf16 or fp16.
+    """
 
     def __init__(
         self, bundle: Bundle, renderer: CropRenderer, device: torch.device, precision: Precision
@@ -55,8 +62,7 @@ class PoseEstimator:
         self.class_ids = bundle.class_ids
         autocast = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}[precision]
         self.two_stage = TwoStage(bundle.network(device), bundle.codec(device), renderer, autocast)
-        shifts = torch.stack([item.centred_from_obj() for item in bundle.objects])
-        self._centred_from_obj = shifts.to(device)  # (N, 4, 4) float64
+        self._network_from_obj = bundle.network_from_obj().to(device)  # (N, 4, 4) float64
         self._index = {name: i for i, name in enumerate(self.class_ids)}
 
     @classmethod
@@ -79,9 +85,8 @@ class PoseEstimator:
         if target.type == "cuda" and not torch.cuda.is_available():
             raise RuntimeError("no CUDA device is available to torch: use device='cpu'")
         bundle = Bundle.load(path)
-        meshes = [item.centred_mesh for item in bundle.objects]
         chosen = precision or ("bf16" if target.type == "cuda" else "fp32")
-        return cls(bundle, create_renderer(renderer, meshes, device=device), target, chosen)
+        return cls(bundle, renderer_for(bundle, renderer, device), target, chosen)
 
     def estimate(
         self, image_rgb_uint8: np.ndarray, K: np.ndarray, detections: Sequence[Detection]
@@ -123,8 +128,8 @@ class PoseEstimator:
         if crops is None:
             return []
         given = torch.from_numpy(np.stack([item.cam_from_obj for item in poses])).to(self.device)
-        centred = given @ torch.linalg.inv(self._centred_from_obj[crops.object_index])
-        output = self.two_stage.refine(crops, self.two_stage.encode(crops), centred.float())
+        known = given @ torch.linalg.inv(self._network_from_obj[crops.object_index])
+        output = self.two_stage.refine(crops, self.two_stage.encode(crops), known.float())
         refined = self._in_mesh_frame(output.pose, crops.object_index)
         return _split([(image_rgb_uint8, K, detections)], refined, [item.score for item in poses])[0]
 
@@ -137,7 +142,9 @@ class PoseEstimator:
             if not detections:
                 continue
             boxes = torch.tensor([self._checked_box(d, image.shape[-2:]) for d in detections])
-            rgb, K_crop = extract_crops(image, matrix, boxes, self.two_stage.codec.crop_size)
+            rgb, K_crop = extract_crops(
+                image, matrix, boxes, self.two_stage.codec.crop_size, self.bundle.conventions
+            )
             images.append(rgb)
             matrices.append(K_crop)
             indices += [self._index[d.class_id] for d in detections]
@@ -163,8 +170,8 @@ class PoseEstimator:
         return box
 
     def _in_mesh_frame(self, pose: Tensor, object_index: Tensor) -> np.ndarray:
-        """cam_from_obj (B, 4, 4) float64 of poses of the centred meshes."""
-        return (pose.double() @ self._centred_from_obj[object_index]).cpu().numpy()
+        """cam_from_obj (B, 4, 4) float64 of poses in the frames that the network knows."""
+        return (pose.double() @ self._network_from_obj[object_index]).cpu().numpy()
 
 
 def _split(frames: Sequence[Any], poses: np.ndarray, scores: list[float]) -> list[list[PoseEstimate]]:

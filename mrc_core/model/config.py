@@ -6,7 +6,19 @@ import difflib
 import math
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PositiveInt,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
+
+# Left out of what is written where they are at their defaults: networks without foreign weights are described as ever,
+# and programs from before these keys read them.
+FOREIGN_FLAGS = ("bottleneck_bias", "input_scaling")
 
 
 class MRCNetConfig(BaseModel):
@@ -57,14 +69,25 @@ class MRCNetConfig(BaseModel):
     head_reduction: PositiveInt = Field(8, description="a head's convolution divides its channels by this")
     head_hidden: PositiveInt = Field(256, description="hidden units of a head's two-layer perceptron")
 
-    norm: Literal["group", "batch"] = Field(
+    norm: Literal["group", "batch", "crop"] = Field(
         "group",
-        description="normalisation of the encoder: group (a crop's pose does not depend on the rest of the batch) "
-        "or batch (the paper's: the statistics of the batch at hand, in training and in use)",
+        description="normalisation of the encoder: group (a crop's pose does not depend on the rest of the batch), "
+        "batch (the paper's: the statistics of the batch at hand, in training and in use) or crop (batch with each "
+        "crop as a batch of its own)",
     )
     norm_groups: PositiveInt = Field(32, description="groups of a group normalisation, at every width")
     norm_group_channels: PositiveInt | None = Field(
         None, description="channels of a group, at every width; overrides norm_groups where given"
+    )
+
+    # What weights from elsewhere need: see FOREIGN_FLAGS.
+    bottleneck_bias: bool = Field(
+        False,
+        description="a bias in the convolution that fuses the bottleneck's ASPP, as the reference has [R]",
+    )
+    input_scaling: Literal["none", "imagenet"] = Field(
+        "none",
+        description="imagenet: mean and deviation that torchvision's weights expect; none: 0..1 as it is",
     )
 
     @classmethod
@@ -121,6 +144,15 @@ class MRCNetConfig(BaseModel):
         """Channels that an ASPP on `in_channels` returns: the input, its mean and every dilated branch."""
         branch = in_channels if self.aspp_branch_channels is None else self.aspp_branch_channels
         return 2 * in_channels + branch * len(self.aspp_dilations)
+
+    @model_serializer(mode="wrap")
+    def _without_idle_foreign_flags(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        defaults = type(self).model_fields
+        return {
+            key: value
+            for key, value in dump(self).items()
+            if key not in FOREIGN_FLAGS or value != defaults[key].default
+        }
 
     @model_validator(mode="before")
     @classmethod

@@ -11,7 +11,7 @@ from mrc_core.model.config import MRCNetConfig
 from mrc_core.model.decoder import Decoder
 from mrc_core.model.fusion import MRCFusion
 from mrc_core.model.heads import LOOK_CHANNELS, ClassificationHeads, PoseLogits, PoseResidual, RegressionHeads
-from mrc_core.model.normalization import ConvNormSiLU
+from mrc_core.model.normalization import ConvNormSiLU, ImageNetScaling
 from mrc_core.model.pyramid import FeaturePyramid, Pyramid
 
 
@@ -33,9 +33,12 @@ class MRCNet(nn.Module):
         self.config = config
 
         # Shared by the real and the rendered branch.
+        self.scaling = ImageNetScaling() if config.input_scaling == "imagenet" else nn.Identity()
         self.backbone = ResNet(config)
         self.aspp = ASPP(config.layer_channels[-1], config)
-        self.bottleneck = ConvNormSiLU(self.aspp.out_channels, config.bottleneck_channels, config, kernel=1)
+        self.bottleneck = ConvNormSiLU(
+            self.aspp.out_channels, config.bottleneck_channels, config, kernel=1, bias=config.bottleneck_bias
+        )
         self.decoder = Decoder(config)
         self.pyramid = FeaturePyramid(config)
 
@@ -67,7 +70,7 @@ class MRCNet(nn.Module):
         if object_index.shape != crop.shape[:1]:
             raise ValueError(f"object_index must be ({len(crop)},), not {tuple(object_index.shape)}")
 
-        maps = self.backbone(crop.contiguous(memory_format=torch.channels_last))
+        maps = self.backbone(self.scaling(crop).contiguous(memory_format=torch.channels_last))
         bottleneck = self.bottleneck(self.aspp(maps.layer4))
         features, mask_logit = self.decoder(bottleneck, maps, object_index)
         return self.pyramid(features, mask_logit)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from mrc_core.geometry.rotations import make_transform, matrix_from_6d
 from mrc_core.geometry.site import site_from_translation, translation_from_site
 from mrc_core.geometry.so3_grid import so3_grid_matrices
+from mrc_core.model.conventions import OURS, Conventions
 from mrc_core.model.network import PoseLogits, PoseResidual
 
 SMALLEST_DEPTH = 0.02  # of an object's middle tau_z
@@ -32,13 +33,20 @@ class PoseCodec(nn.Module):
         depth_bins: uniform bins of tau_z between an object's limits.
         depth_limits: (num_objects, 2) smallest and largest tau_z by object, metres per crop pixel.
         crop_size: side of the crop in pixels.
+        conventions: those that the network's weights were trained under.
     """
 
     grid: Tensor
     depth_limits: Tensor
 
     def __init__(
-        self, n_side: int, xy_cells: int, depth_bins: int, depth_limits: Tensor, crop_size: int
+        self,
+        n_side: int,
+        xy_cells: int,
+        depth_bins: int,
+        depth_limits: Tensor,
+        crop_size: int,
+        conventions: Conventions = OURS,
     ) -> None:
         super().__init__()
         if (
@@ -50,6 +58,7 @@ class PoseCodec(nn.Module):
                 f"depth_limits must be rows of (low, high) with low < high, got {depth_limits.tolist()}"
             )
         self.xy_cells, self.depth_bins, self.crop_size = xy_cells, depth_bins, crop_size
+        self.conventions = conventions
         self.register_buffer("grid", so3_grid_matrices(n_side).clone(), persistent=False)  # (K, 3, 3)
         self.register_buffer("depth_limits", depth_limits.float(), persistent=False)
 
@@ -63,7 +72,9 @@ class PoseCodec(nn.Module):
         tau_xy = self.cell_centres()[classes.cell]
         low, high = self.depth_limits[object_index].unbind(-1)
         tau_z = low + (classes.depth + 0.5) / self.depth_bins * (high - low)
-        translation = translation_from_site(tau_xy, tau_z, K_crop.float(), self.crop_size)
+        translation = translation_from_site(
+            tau_xy, tau_z, K_crop.float(), self.crop_size, self.conventions.depth_focal
+        )
         return make_transform(self.grid[classes.rotation], translation)
 
     def cell_centres(self) -> Tensor:
@@ -79,7 +90,8 @@ class PoseCodec(nn.Module):
         The zero residual is the identity: (1, 0, 0, 0, 1, 0) is added to the six rotation numbers here. The depth
         residual counts in parts of the object's middle tau_z, so that its size does not depend on the object's.
         """
-        tau_xy, tau_z = site_from_translation(coarse[:, :3, 3], K_crop.float(), self.crop_size)
+        focal = self.conventions.depth_focal
+        tau_xy, tau_z = site_from_translation(coarse[:, :3, 3], K_crop.float(), self.crop_size, focal)
         scale = self.depth_scale(object_index)
         refined_z = tau_z + residual.depth.float().squeeze(1) * scale
         translation = translation_from_site(
@@ -87,6 +99,7 @@ class PoseCodec(nn.Module):
             torch.maximum(refined_z, SMALLEST_DEPTH * scale),  # an object behind the camera was not detected
             K_crop.float(),
             self.crop_size,
+            focal,
         )
         return make_transform(self.rotation_step(residual) @ coarse[:, :3, :3], translation)
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, Protocol
 import torch
 from torch import Tensor
 
-from mrc_core.geometry.cameras import box_map, look_direction, mask_boxes
+from mrc_core.geometry.cameras import box_map, look_direction, mask_boxes, rounded_box_map
 from mrc_core.model.heads import PoseLogits, PoseResidual
 from mrc_core.model.network import MRCNet
 from mrc_core.model.pose_codec import PoseCodec
@@ -110,8 +110,15 @@ class TwoStage:
         size = self.codec.crop_size
         with torch.no_grad():
             rendering = self.renderer.render(crops.object_index, cam_from_obj, crops.K, (size, size))
-            boxes = box_map(mask_boxes(rendering.mask), size)
+            boxes = self._box_map(rendering.mask)
         return torch.cat([rendering.rgb, boxes], dim=1), rendering.mask
+
+    def _box_map(self, mask: Tensor) -> Tensor:
+        """Box maps (B, 1, S, S) of the rendered pixels (B, S, S)."""
+        conventions, size = self.codec.conventions, self.codec.crop_size
+        draw = rounded_box_map if conventions.box_map == "rounded" else box_map
+        # Rounded, the last pixel's centre serves as the box's far edge, as in the reference [R]: one pixel short.
+        return draw(mask_boxes(mask), size, conventions.rendered_box_growth)
 
     def _stage_two_look(self, coarse: Tensor, K_crop: Tensor) -> Tensor:
         x, y, z = coarse[:, :3, 3].unbind(-1)
