@@ -23,6 +23,8 @@ LIBRARY = [
 EXTRAS = {
     # The second renderer, which the tests and the benchmark compare with. It needs EGL.
     "pyrender": ["pyrender-maintained"],
+    # Curves and pictures of training runs; without it they are left out.
+    "train": ["tensorboard"],
     # Reads and writes recorded bags without a ROS installation.
     "bags": ["rosbags"],
     # Makes the demo's objects and pictures anew. Blender as a module exists for Python 3.11 alone.

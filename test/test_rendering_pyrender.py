@@ -15,7 +15,7 @@ from render_scenes import ball, bracket, intrinsics, pose, random_views, square,
 from scipy.spatial.transform import Rotation
 
 from mrc_core.geometry.mesh import Mesh
-from mrc_core.rendering import Lights, Renderer, Rendering, create_renderer
+from mrc_core.rendering import Lights, Materials, Renderer, Rendering, create_renderer
 
 SIZE = (120, 160)
 SCANS = os.environ.get("MRC_YCB_DIR", "")  # the YCB objects, a folder each with textured.obj
@@ -143,6 +143,14 @@ def test_egl_without_a_display_names_the_packages(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr("mrc_core.rendering.pyrender_renderer._offscreen", None)
     with pytest.raises(RuntimeError, match="no display.*apt install libegl1 libegl-mesa0 libgl1-mesa-dri"):
         create_renderer("pyrender", [square()])
+
+
+def test_what_only_warp_has_is_refused(pair: tuple[Renderer, Renderer]) -> None:
+    index, poses = torch.zeros(1, dtype=torch.int64), pose((0, 0, 1))
+    with pytest.raises(ValueError, match="no materials of instances: use the warp backend"):
+        pair[1].render_scenes(index, index, poses, intrinsics(80, 31, 31), (64, 64), None, Materials.plain(1))
+    with pytest.raises(ValueError, match="use the warp backend for approximate"):
+        create_renderer("pyrender", [square()], approximate=True)
 
 
 @pytest.mark.parametrize("error", [AttributeError, ImportError, OSError])

@@ -12,12 +12,25 @@ from mrc_core import __version__
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point of `mrc-net`; returns the exit status. Errors that a user can mend print one line."""
     # imported here, so that `mrc-net --help` answers without loading torch twice over
-    from mrc_core.cli import benchmark, estimate, evaluate, info, synthesize, train
+    from mrc_core.cli import (
+        benchmark,
+        estimate,
+        evaluate,
+        import_weights,
+        info,
+        onboard,
+        preview,
+        symmetries,
+        synthesize,
+        train,
+    )
 
     parser = argparse.ArgumentParser(prog="mrc-net", description="6-DoF object pose with MRC-Net")
     parser.add_argument("--version", action="version", version=f"mrc-net {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    for command in (train, estimate, synthesize, evaluate, info, benchmark):
+    make = (onboard, symmetries, train, preview, import_weights)
+    use = (estimate, synthesize, evaluate, info, benchmark)
+    for command in (*make, *use):
         command.add_parser(commands)
     arguments = parser.parse_args(argv)
     try:

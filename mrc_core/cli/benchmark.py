@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import platform
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -17,9 +19,15 @@ from rich.table import Table
 
 from mrc_core.benchmarks.correlation import measure_correlation
 from mrc_core.benchmarks.evaluation import measure_evaluation
+from mrc_core.benchmarks.generator import measure_generator
 from mrc_core.benchmarks.rendering import measure_renderers
 from mrc_core.benchmarks.stages import measure_stages
+from mrc_core.benchmarks.training_memory import measure_training_memory
+from mrc_core.cli.training_setup import build_trainer
 from mrc_core.data.object_set import load_objects
+from mrc_core.data.scenes import SceneBatch
+from mrc_core.training.batches import prefetch
+from mrc_core.training.config import TrainConfig
 
 DESCRIPTION = """\
 Measures this machine: renderer crops/s (Warp against pyrender, 5k triangles, 256 px), the correlation layer against
@@ -29,7 +37,9 @@ Networks have random weights: time does not depend on them. Figures are medians;
 example:
   mrc-net benchmark                      # everything, small and paper flavours
   mrc-net benchmark --flavour small --detections 1 --json out/benchmark.json
+  mrc-net benchmark --generator --threads 1   # only how much of a training step the making of samples takes
   mrc-net benchmark --evaluation 6000    # only `mrc-net evaluate`: seconds and memory for so many instances
+  mrc-net benchmark --training-memory 16 # only the memory of a training step with batches of 16
 """
 
 
@@ -54,7 +64,22 @@ def add_parser(commands: Any) -> None:
         "--evaluation", type=int, metavar="N", help="measure only how long scoring N instances takes (minutes)"
     )
     parser.add_argument(
-        "--objects", default="demo/objects", metavar="PATH", help="with --evaluation; default: demo/objects"
+        "--generator", action="store_true", help="measure only training: samples made, samples learnt from"
+    )
+    parser.add_argument(
+        "--config",
+        default="config/train/small.yaml",
+        metavar="YAML",
+        help="with --generator; default: config/train/small.yaml",
+    )
+    parser.add_argument(
+        "--objects",
+        default="demo/objects",
+        metavar="PATH",
+        help="with --evaluation and --generator; default: demo/objects",
+    )
+    parser.add_argument(
+        "--training-memory", type=int, metavar="N", help="only the memory of a training step, bf16, batches of N"
     )
     parser.add_argument("--json", metavar="FILE", help="also write every figure as JSON")
     parser.set_defaults(run=run)
@@ -79,6 +104,16 @@ def run(arguments: argparse.Namespace) -> int:
         figures["evaluation"] = measure_evaluation(objects, arguments.evaluation, console.print)
         _print(console, "mrc-net evaluate, whole process", figures["evaluation"])
         return _finish(arguments, figures, console)
+    if arguments.training_memory:
+        for flavour in ("small", "paper") if arguments.flavour == "all" else (arguments.flavour,):
+            rows = measure_training_memory(flavour, arguments.training_memory, devices[-1])
+            figures[f"training_memory_{flavour}"] = rows
+            _print(console, f"one training step, {flavour} flavour, bf16, batch {arguments.training_memory}", rows)
+        return _finish(arguments, figures, console)
+    if arguments.generator:
+        figures["generator"] = _measure_generator(arguments, devices[-1], console)
+        _print(console, f"training, {arguments.config}, {devices[-1]}", figures["generator"])
+        return _finish(arguments, figures, console)
     for device in devices:
         if not arguments.skip_renderers:
             rows = measure_renderers(device, time_call, arguments.repeats)
@@ -92,6 +127,30 @@ def run(arguments: argparse.Namespace) -> int:
             figures[f"stages_{flavour}_{device}"] = rows
             _print(console, f"estimator, {flavour} flavour, {device}, ms", rows)
     return _finish(arguments, figures, console)
+
+
+def _measure_generator(arguments: argparse.Namespace, device: str, console: Console) -> list[dict[str, Any]]:
+    """Training as `mrc-net train` wires it, in a folder that is thrown away."""
+    config = TrainConfig.load(arguments.config)
+    with tempfile.TemporaryDirectory() as folder:
+        trainer = build_trainer(
+            config, load_objects(arguments.objects), Path(folder), device, console.print
+        )
+        step = itertools.count()
+        first = 10_000  # a number that the measurement of depth limits and the single batches do not reach
+
+        def make_batch(number: int) -> SceneBatch:
+            return trainer.source.batch(number, config.batch_size)
+
+        return measure_generator(
+            make_batch,
+            lambda batch: trainer.learner.step([batch], next(step)),
+            lambda count: prefetch(make_batch, first, first + count, config.prefetch_workers),
+            config.batch_size,
+            torch.cuda.synchronize if device == "cuda" else lambda: None,
+            device,
+            arguments.repeats,
+        )
 
 
 def _finish(arguments: argparse.Namespace, figures: dict[str, Any], console: Console) -> int:

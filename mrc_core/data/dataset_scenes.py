@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
@@ -14,12 +13,13 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor
 
-from mrc_core.data.augmentation import blur, noise
-from mrc_core.data.backgrounds import uniform
 from mrc_core.data.bop_writer import ImageRecord, InstanceRecord, clip_to_image
+from mrc_core.data.draws import uniform
+from mrc_core.data.one_thread import one_thread
 from mrc_core.data.piles import drop_pile, surface_cloud
+from mrc_core.data.room_pictures import blur, noise, room_lights
 from mrc_core.data.rooms import camera_towards, render_room
-from mrc_core.data.scene_sampling import SceneConfig, sample_cameras, sample_lights
+from mrc_core.data.scene_sampling import SceneConfig, sample_cameras, sides_down
 from mrc_core.data.scenes import SceneRenderer
 from mrc_core.geometry.cameras import project
 from mrc_core.geometry.mesh import Mesh
@@ -122,12 +122,13 @@ class DatasetScenes:
             image_width=self.config.image_width,
             image_height=self.config.image_height,
             focal_range=self.config.focal_range,
+            principal_point_shift=0.02,
         )
         return sample_cameras(1, like, seeded(self.seed, scene_id, "camera"))[0]
 
     def image(self, scene_id: int, image_id: int) -> ImageRecord:
         """One image with its truth."""
-        with _one_thread():
+        with one_thread():
             return self._image(scene_id, image_id)
 
     def _image(self, scene_id: int, image_id: int) -> ImageRecord:
@@ -137,7 +138,7 @@ class DatasetScenes:
         world_from_obj = self._draw_pile(mesh_index, rng)
         cam_from_world, wall_y = self._draw_view(K, mesh_index, world_from_obj, rng)
         cam_from_obj = (cam_from_world @ world_from_obj).float()
-        lights = sample_lights(1, rng)
+        lights = room_lights(1, rng)
         image_index = torch.zeros(len(mesh_index), dtype=torch.int64)
         scene = self.camera.render_scenes(
             image_index, torch.tensor(mesh_index), cam_from_obj, K[None], self.size, lights
@@ -178,7 +179,7 @@ class DatasetScenes:
         count = len(mesh_index)
         z = torch.tensor([0.0, 0, 1]).expand(count, 3)
         upright = rotation_about(z, uniform((count,), 0, 2 * math.pi, rng))
-        resting = upright @ _sides_down()[torch.randint(6, (count,), generator=rng)]
+        resting = upright @ sides_down()[torch.randint(6, (count,), generator=rng)]
         kind = torch.rand(count, generator=rng)[:, None, None]
         lying = self.config.standing_fraction + self.config.resting_fraction
         free = random_rotations(count, rng)
@@ -259,24 +260,6 @@ class DatasetScenes:
             if 2 * int(holes[mask].sum()) > int(mask.sum()):
                 holes[mask] = 0
         return np.where(holes > 0, 0.0, depth)
-
-
-@contextlib.contextmanager
-def _one_thread() -> Iterator[None]:
-    """How torch cuts its work up for threads changes last digits: with one, the number of cores does not show."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
-
-
-def _sides_down() -> Tensor:
-    """Rotations (6, 3, 3) that turn each side of an object down."""
-    x, y = torch.tensor([1.0, 0, 0]), torch.tensor([0.0, 1, 0])
-    turns = [(x, 0), (x, 1), (x, 2), (x, 3), (y, 1), (y, 3)]
-    return torch.stack([rotation_about(axis, torch.tensor(n * math.pi / 2)) for axis, n in turns])
 
 
 def _number(low: float, high: float, rng: torch.Generator) -> float:

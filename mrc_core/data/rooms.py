@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from mrc_core.data.backgrounds import random_backgrounds, uniform
+from mrc_core.data.draws import uniform
+from mrc_core.data.room_textures import room_textures
 from mrc_core.rendering.interface import Lights
 
 _TEXTURE_PX = 512
@@ -50,7 +51,7 @@ def render_room(
     hit = camera + depth[..., None].clamp(max=1e4) * rays_world  # (H, W, 3)
     scale = float(translation.norm()) * uniform((2,), 0.3, 1.0, rng)
     shift = uniform((2, 2), -1, 1, rng)
-    textures = 0.1 + 0.8 * random_backgrounds(2, _TEXTURE_PX, rng)  # neither black nor white under any light
+    textures = 0.1 + 0.8 * room_textures(2, _TEXTURE_PX, rng)  # neither black nor white under any light
     floor = _sampled(textures[0], hit[..., [0, 1]] / scale[0] + shift[0])
     wall = _sampled(textures[1], hit[..., [0, 2]] / scale[1] + shift[1])
     # the world's z and -y axes in the camera's frame

@@ -2,55 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from mrc_core.data.augmentation import photometric
-from mrc_core.data.backgrounds import random_backgrounds, uniform
+from mrc_core.data.augmentation import Camera, blank_patches
+from mrc_core.data.backgrounds import Backdrops
+from mrc_core.data.draws import Draws
 from mrc_core.data.layout import Layout
-from mrc_core.data.scene_sampling import (
-    Instances,
-    SceneConfig,
-    jitter_boxes,
-    sample_cameras,
-    sample_lights,
-    sample_neighbours,
-    sample_rotations,
-    sample_translations,
-)
-from mrc_core.geometry.cameras import (
-    BOX_MAP_GROWTH,
-    box_map,
-    crop_from_image,
-    mask_boxes,
-    project,
-    transform_boxes,
-)
-from mrc_core.geometry.rotations import make_transform
+from mrc_core.data.layout_sampling import LayoutSampler, inside_image
+from mrc_core.data.lighting import sample_lights
+from mrc_core.data.materials import scene_materials
+from mrc_core.data.one_thread import one_thread
+from mrc_core.data.pixel_rays import PixelRays
+from mrc_core.data.scene_config import SceneConfig
+from mrc_core.data.scene_renderer import SceneRenderer
+from mrc_core.data.shadows import lit_share
+from mrc_core.data.shapes import MeshShapes
+from mrc_core.geometry.cameras import BOX_MAP_GROWTH, box_map, crop_from_image, transform_boxes
+from mrc_core.geometry.mesh import Mesh
 from mrc_core.geometry.site import site_from_translation
+from mrc_core.rendering.interface import Lights
 
-MAX_DRAWS = 50  # of a batch, before its settings are called impossible
-PROBE_SIZE = 64  # px of the small picture in which the visible part of the target is measured
-
-
-class SceneRenderer(Protocol):
-    """A renderer of several objects in one image; see `mrc_core.rendering.interface`."""
-
-    def render_scenes(
-        self,
-        image_index: Tensor,
-        object_index: Tensor,
-        cam_from_obj: Tensor,
-        K: Tensor,
-        size: tuple[int, int],
-        lights: Any = None,
-    ) -> Any:
-        """Returns rgb, depth_m, mask, coverage and instance."""
-        ...
+__all__ = ["SceneBatch", "SceneGenerator", "SceneRenderer"]
 
 
 @dataclass(frozen=True)
@@ -77,16 +55,22 @@ class SceneBatch:
 
 
 class SceneGenerator:
-    """Makes batches on the CPU; the same seed and index give the same batch. The renderers may be on any device.
+    """Makes batches on the camera's device; the same seed and index give the same batch.
+
+    Everything random is drawn on the CPU, so that a batch looks the same on every device; on the CPU it is the same to
+    the bit, whichever thread makes it. Calls may come from several threads at once.
 
     Args:
-        probe: a plain renderer of the centred meshes of the trained objects first, then the distractors.
-        camera: the same with smooth edges (supersampling): makes the pictures.
+        probe: a plain renderer of `meshes`, or of simplified ones: it measures what is visible and casts shadows.
+        camera: a renderer of `meshes` with smooth edges (supersampling): makes the pictures.
         diameters: of the trained objects (N,), metres.
-        mesh_radius: of all meshes of the renderer (M,): largest distance from the origin, metres.
+        meshes: what the renderers draw: the centred meshes of the trained objects first, then the distractors.
         crop_size: side of the crops, px.
         config: what scenes look like.
         seed: of everything drawn.
+
+    Raises:
+        FileNotFoundError: `config.backgrounds` is no folder with pictures.
     """
 
     def __init__(
@@ -94,23 +78,28 @@ class SceneGenerator:
         probe: SceneRenderer,
         camera: SceneRenderer,
         diameters: Tensor,
-        mesh_radius: Tensor,
+        meshes: Sequence[Mesh],
         crop_size: int,
         config: SceneConfig,
         seed: int,
     ) -> None:
-        self.probe, self.camera = probe, camera
-        self.diameters, self.mesh_radius = diameters.float(), mesh_radius.float()
+        self.probe, self.camera, self.device = probe, camera, camera.device
+        self.diameters, self.shapes = diameters.float().cpu(), MeshShapes.of(meshes)
         self.crop_size, self.config, self.seed = crop_size, config, seed
+        self.backdrops = Backdrops(config, seed, self.device)
+        self._layouts = LayoutSampler(probe, self.diameters, self.shapes, config)
+        self._camera = Camera(config, self.device)
 
     def batch(self, index: int, size: int, weights: Tensor | None = None) -> SceneBatch:
         """The batch number `index` with `size` samples; `weights` (N,): how often each object is drawn, else alike."""
         rng = self._rng(index)
-        return self._shoot(self._layout(size, rng, weights), rng)
+        with one_thread(self.device):
+            return self._shoot(index, self._layouts.sample(size, rng, weights), rng)
 
     def depths(self, index: int, size: int) -> tuple[Tensor, Tensor]:
-        """Objects (size,) and tau_z (size,) of the crops of a batch, without its pictures."""
-        layout = self._layout(size, self._rng(index))
+        """Objects (size,) and tau_z (size,) of the crops of a batch, without its pictures; on the CPU."""
+        with one_thread(self.device):
+            layout = self._layouts.sample(size, self._rng(index))
         K_crop = crop_from_image(layout.box_xyxy_px, self.crop_size) @ layout.K
         translation = layout.cam_from_obj[:, :3, 3]
         return layout.object_index, site_from_translation(translation, K_crop, self.crop_size)[1]
@@ -118,104 +107,83 @@ class SceneGenerator:
     def _rng(self, index: int) -> torch.Generator:
         return torch.Generator().manual_seed((self.seed * 1_000_003 + index) % (2**63))
 
-    # ---- where everything stands -------------------------------------------------------------------------------------
-    def _layout(self, size: int, rng: torch.Generator, weights: Tensor | None = None) -> Layout:
-        """Scenes whose target is visible enough; the others are drawn again."""
-        parts: list[Layout] = []
-        for _ in range(MAX_DRAWS):
-            drawn = self._draw_layout(size + size // 2 + 1, rng, weights)
-            visible = drawn.visible_fraction >= self.config.min_visible
-            parts.append(drawn.take((visible & drawn.box_xyxy_px.isfinite().all(dim=1)).nonzero().squeeze(1)))
-            if sum(map(len, parts)) >= size:
-                return Layout.join(parts).take(torch.arange(size))
-        raise ValueError(
-            f"in {MAX_DRAWS} draws too few targets were at least {self.config.min_visible:.0%} visible: "
-            "lower scenes.min_visible or scenes.max_occluders"
-        )
-
-    def _draw_layout(self, count: int, rng: torch.Generator, weights: Tensor | None) -> Layout:
-        shares = torch.ones(len(self.diameters)) if weights is None else weights
-        object_index = torch.multinomial(shares, count, replacement=True, generator=rng)
-        diameter = self.diameters[object_index]
-        K = sample_cameras(count, self.config, rng)
-        translation = sample_translations(K, diameter, self.config, rng)
-        pose = make_transform(sample_rotations(count, self.config, rng), translation)
-        neighbours = sample_neighbours(translation, diameter, self.mesh_radius, self.config, rng)
-        boxes, fraction = self._visible_boxes(K, object_index, pose, neighbours, rng)
-        return Layout(K, object_index, pose, neighbours, jitter_boxes(boxes, self.config, rng), fraction)
-
-    def _visible_boxes(
-        self, K: Tensor, object_index: Tensor, pose: Tensor, neighbours: Instances, rng: torch.Generator
-    ) -> tuple[Tensor, Tensor]:
-        """Boxes (B, 4) of the targets' visible parts, image px, and visible fractions (B,), from small pictures."""
-        centre = project(K, pose[:, None, :3, 3]).squeeze(1)  # (B, 2)
-        half = (
-            0.62
-            * K[:, 0, 0]
-            * self.diameters[object_index]
-            / (pose[:, 2, 3] - self.diameters[object_index] / 2)
-        )
-        window = torch.cat([centre - half[:, None], centre + half[:, None]], dim=-1)
-        probe_from_image = crop_from_image(window, PROBE_SIZE, factor=1.0)
-        probe_K = probe_from_image @ K
-        size = (PROBE_SIZE, PROBE_SIZE)
-        rows = torch.arange(len(K))
-        alone = self.probe.render_scenes(rows, object_index, pose, probe_K, size).mask.cpu()
-        together = self._all(object_index, pose, neighbours)
-        among = self.probe.render_scenes(*together, probe_K, size).instance.cpu()
-        inside = self._inside_image(probe_from_image, PROBE_SIZE)
-        seen = (among == rows[:, None, None].to(among)) & inside
-        fraction = seen.sum(dim=(1, 2)) / alone.sum(dim=(1, 2)).clamp(min=1)
-        whole = torch.rand(len(K), generator=rng) < self.config.amodal_fraction
-        boxes = mask_boxes(torch.where(whole[:, None, None], alone & inside, seen))
-        image_from_probe = torch.linalg.inv(probe_from_image)
-        return transform_boxes(image_from_probe, boxes + boxes.new_tensor([-0.5, -0.5, 0.5, 0.5])), fraction
-
-    def _inside_image(self, crop_from_img: Tensor, size: int) -> Tensor:
-        """Which crop pixels (B, size, size) lie inside of the image."""
-        bounds = torch.tensor([-0.5, -0.5, self.config.image_width - 0.5, self.config.image_height - 0.5])
-        return (
-            box_map(transform_boxes(crop_from_img, bounds.expand(len(crop_from_img), 4)), size).squeeze(1) > 0
-        )
-
-    @staticmethod
-    def _all(object_index: Tensor, pose: Tensor, neighbours: Instances) -> tuple[Tensor, Tensor, Tensor]:
-        """Targets (instances 0..B-1) and neighbours as one list: image, mesh and pose of each."""
-        return (
-            torch.cat([torch.arange(len(object_index)), neighbours.image_index]),
-            torch.cat([object_index, neighbours.mesh_index]),
-            torch.cat([pose, neighbours.cam_from_obj]),
-        )
-
-    # ---- the picture -------------------------------------------------------------------------------------------------
-    def _shoot(self, layout: Layout, rng: torch.Generator) -> SceneBatch:
-        size, count = self.crop_size, len(layout)
+    def _shoot(self, index: int, layout: Layout, rng: torch.Generator) -> SceneBatch:
+        size, count, device = self.crop_size, len(layout), self.device
         to_crop = crop_from_image(layout.box_xyxy_px, size)
         K_crop = to_crop @ layout.K
-        together = self._all(layout.object_index, layout.cam_from_obj, layout.neighbours)
-        scene = self.camera.render_scenes(*together, K_crop, (size, size), sample_lights(count, rng))
-        instance = scene.instance.cpu()
-        target = instance == torch.arange(count)[:, None, None]
-        paint = torch.where(target[:, None], 1.0, self._repaint(instance, rng))
-        background = random_backgrounds(count, size, rng)
-        rgb = scene.rgb.cpu() * paint + (1 - scene.coverage.cpu()[:, None]) * background
-        inside = self._inside_image(to_crop, size)
-        rgb = photometric(rgb, rng) * inside[:, None]  # beyond the image's border a crop is black
-        seen = target & inside
-        boxes_crop = transform_boxes(to_crop, layout.box_xyxy_px)
+        lights = sample_lights(layout.support.normal, self.config, rng)
+        rendering = self._render(layout, K_crop, lights, rng)
+        light = self._in_the_light(index, layout, K_crop, lights, rendering, rng)
+
+        sensor_width = Draws(count, rng).log_uniform(*self.config.sensor_width)
+        crop_per_sensor = to_crop[:, 0, 0] * self.config.image_width / sensor_width
+        rgb = self._camera.shoot(light, crop_per_sensor, self._off_axis(to_crop), rng)
+        hidden, colour = blank_patches(size, self.config.patch_fraction, Draws(count, rng, device))
+        inside = inside_image(to_crop, size, self.config).to(device)
+        # beyond the image's border a crop is black
+        rgb = torch.where(hidden, colour, rgb) * inside[:, None]
+        target = rendering.instance == torch.arange(count, device=device)[:, None, None]
+        seen = target & inside & ~hidden.squeeze(1)
+        boxes = transform_boxes(to_crop, layout.box_xyxy_px).to(device)
         return SceneBatch(
-            image=torch.cat([rgb, box_map(boxes_crop, size, BOX_MAP_GROWTH)], dim=1),
-            K=K_crop,
-            object_index=layout.object_index,
-            cam_from_obj=layout.cam_from_obj,
+            image=torch.cat([rgb, box_map(boxes, size, BOX_MAP_GROWTH)], dim=1),
+            K=K_crop.to(device),
+            object_index=layout.object_index.to(device),
+            cam_from_obj=layout.cam_from_obj.to(device),
             visible=F.avg_pool2d(seen.float()[:, None], 4).squeeze(1),
-            depth_m=scene.depth_m.cpu() * seen,
-            visible_fraction=layout.visible_fraction,
+            depth_m=rendering.depth_m * seen,
+            visible_fraction=layout.visible_fraction.to(device),
         )
 
-    def _repaint(self, instance: Tensor, rng: torch.Generator) -> Tensor:
-        """Tints (B, 3, S, S) for the neighbours, so that a class is not learnt by the company it keeps."""
-        count = int(instance.max()) + 2
-        tint = uniform((count, 3), 0.35, 1.25, rng)
-        tint[-1] = 1.0  # row -1: no object
-        return tint[instance.long()].permute(0, 3, 1, 2)
+    def _render(self, layout: Layout, K_crop: Tensor, lights: Lights, rng: torch.Generator) -> Any:
+        """Targets and neighbours before nothing; instance n < B is the target of image n."""
+        materials = scene_materials(
+            len(layout), layout.neighbours.mesh_index < len(self.diameters), self.config, rng
+        )
+        everything = layout.everything()
+        rows = everything.in_view(K_crop, self.crop_size, self.shapes.radius, always=len(layout))
+        what = everything.take(rows)
+        return self.camera.render_scenes(
+            what.image_index,
+            what.mesh_index,
+            what.cam_from_obj,
+            K_crop,
+            (self.crop_size, self.crop_size),
+            lights,
+            materials.take(rows),
+        )
+
+    def _in_the_light(
+        self, index: int, layout: Layout, K_crop: Tensor, lights: Lights, rendering: Any, rng: torch.Generator
+    ) -> Tensor:
+        """The whole scene (B, 3, S, S): objects, table, background and shadows; RGB, 0 and more."""
+        device, draws = self.device, Draws(len(layout), rng, self.device)
+        centre, radius = layout.cam_from_obj[:, :3, 3], self.shapes.radius[layout.object_index]
+        rays = PixelRays.of(K_crop.to(device), self.crop_size)
+        back = self.backdrops.draw(index, rays, centre.to(device), radius.to(device), layout.support, rng)
+
+        depth = torch.where(rendering.mask, rendering.depth_m, back.table_depth_m)
+        to_light, softness = lights.directions[:, 0], draws.uniform(0.4, 2.5)
+        lit = lit_share(
+            self.probe, layout.everything(), self.shapes, centre, radius, to_light, softness, rays, depth
+        )
+        casts = draws.chance(self.config.shadow_fraction, 1, 1)
+        lit = torch.where(casts & (depth > 0), lit, 1.0)[:, None]
+
+        cosine = torch.einsum("bli,bi->bl", lights.directions, layout.support.normal).clamp(min=0)
+        on_table = (lights.colors * cosine[..., None]).to(device)  # (B, L, 3)
+        steady = lights.ambient.to(device) + on_table[:, 1:].sum(dim=1)
+        behind, rows = back.far, back.rows
+        table = back.table * (steady[rows, :, None, None] + on_table[rows, 0, :, None, None] * lit[rows])
+        behind[rows] = torch.lerp(behind[rows], table, back.table_share)
+        objects = rendering.rgb - (1 - lit) * rendering.first_light
+        return objects + (1 - rendering.coverage[:, None]) * behind
+
+    def _off_axis(self, to_crop: Tensor) -> Tensor:
+        """Distances (B, 1, S, S) of the crops' pixels from the image's middle, over half of its diagonal."""
+        width, height = self.config.image_width, self.config.image_height
+        axis = torch.arange(self.crop_size)
+        x = (axis - to_crop[:, 0, 2, None]) / to_crop[:, 0, 0, None] - (width - 1) / 2
+        y = (axis - to_crop[:, 1, 2, None]) / to_crop[:, 1, 1, None] - (height - 1) / 2
+        squared = (x**2)[:, None, None, :] + (y**2)[:, None, :, None]
+        return (squared.sqrt() / (0.5 * (width**2 + height**2) ** 0.5)).clamp(max=1.2).to(self.device)

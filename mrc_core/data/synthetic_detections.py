@@ -13,10 +13,10 @@ import torch
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-from mrc_core.data.backgrounds import uniform
 from mrc_core.data.bop_detections import BopDetection
 from mrc_core.data.bop_writer import MIN_VISIBLE_OF_TARGETS
 from mrc_core.data.dataset_scenes import seeded
+from mrc_core.data.draws import uniform
 from mrc_core.data.rle import encode_mask
 
 Box = tuple[float, float, float, float]

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 import torch
 
 from mrc_core.geometry.mesh import Mesh
-from mrc_core.rendering.interface import NEAR_M, Lights, Renderer, Rendering
+from mrc_core.rendering.interface import NEAR_M, Lights, Materials, Renderer, Rendering
 
 BACKENDS = ("warp", "pyrender")
 
-__all__ = ["BACKENDS", "NEAR_M", "Lights", "Renderer", "Rendering", "create_renderer"]
+__all__ = ["BACKENDS", "NEAR_M", "Lights", "Materials", "Renderer", "Rendering", "create_renderer"]
 
 
 def create_renderer(
@@ -20,6 +20,7 @@ def create_renderer(
     device: str | torch.device = "cpu",
     supersample: int = 1,
     max_texture_px: int = 2048,
+    approximate: bool = False,
 ) -> Renderer:
     """A renderer of the given meshes.
 
@@ -29,6 +30,8 @@ def create_renderer(
         device: where the results lie. pyrender draws through OpenGL whatever the device.
         supersample: samples a pixel side for rgb and coverage; depth, mask and instance do not change with it.
         max_texture_px: textures with a longer side are made smaller.
+        approximate: with supersampling, half the time: every sample is shaded at edges alone, and depth, mask and
+            instance are of a sample that may lie half a pixel beside the centre. The warp backend alone has it.
 
     Raises:
         ValueError: an unknown backend, no meshes.
@@ -37,8 +40,10 @@ def create_renderer(
     if backend == "warp":
         from mrc_core.rendering.warp_renderer import WarpRenderer
 
-        return WarpRenderer(meshes, device, supersample, max_texture_px)
+        return WarpRenderer(meshes, device, supersample, max_texture_px, approximate)
     if backend == "pyrender":
+        if approximate:
+            raise ValueError("the pyrender backend is always exact: use the warp backend for approximate pictures")
         from mrc_core.rendering.pyrender_renderer import PyrenderRenderer
 
         return PyrenderRenderer(meshes, device, supersample, max_texture_px)

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 
 import torch
 
-from mrc_core.rendering.interface import Lights
+from mrc_core.rendering.interface import Lights, Materials
 
 
 @dataclass(frozen=True)
 class SceneInput:
     """Checked input on one device: image_index (N,) int32, object_index (N,) int32, cam_from_obj (N, 4, 4) float32,
-    K (B, 3, 3) float32, lights of 1 or B images in float32."""
+    K (B, 3, 3) float32, lights of 1 or B images and materials of N instances in float32."""
 
     image_index: torch.Tensor
     object_index: torch.Tensor
@@ -21,6 +21,7 @@ class SceneInput:
     lights: Lights
     height: int
     width: int
+    materials: Materials | None = None
 
 
 def check_scene(
@@ -32,6 +33,7 @@ def check_scene(
     lights: Lights | None,
     num_objects: int,
     device: torch.device,
+    materials: Materials | None = None,
 ) -> SceneInput:
     """Check shapes and values and move all to the device; `image_index` None is one instance in each image.
 
@@ -67,6 +69,8 @@ def check_scene(
     lights = Lights.head_light(1, device) if lights is None else lights
     if len(lights.ambient) not in (1, images):
         raise ValueError(f"lights are for {len(lights.ambient)} images, needed is 1 or {images}")
+    if materials is not None and len(materials.specular) != count:
+        raise ValueError(f"{len(materials.specular)} materials for {count} instances: each needs its own")
     return SceneInput(
         image_index=_moved(image_index, device, torch.int32),
         object_index=_moved(object_index, device, torch.int32),
@@ -80,6 +84,7 @@ def check_scene(
         ),
         height=height,
         width=width,
+        materials=None if materials is None else materials.to(device),
     )
 
 

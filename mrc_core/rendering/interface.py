@@ -21,8 +21,10 @@ class Rendering:
         instance: (B, H, W) int32, the row of `render_scenes` that is visible at the pixel's centre, -1 for none.
         coverage: (B, H, W) float32, the share of the pixel's samples that hit an object, so that
             `rgb + (1 - coverage) * background` puts the objects before a background with smooth edges.
+        first_light: (B, 3, H, W) float32, the part of rgb that is there because of the first light, so that
+            `rgb - first_light` is a surface which that light does not reach; None unless materials are given.
 
-    Supersampling changes rgb and coverage alone: depth, mask and instance are those of the pixel's centre.
+    Supersampling changes rgb, coverage and first_light alone: depth, mask and instance are those of the pixel's centre.
     """
 
     rgb: torch.Tensor
@@ -30,6 +32,7 @@ class Rendering:
     mask: torch.Tensor
     instance: torch.Tensor
     coverage: torch.Tensor
+    first_light: torch.Tensor | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,6 +95,45 @@ class Lights:
         )
 
 
+@dataclass(frozen=True, eq=False)
+class Materials:
+    """How N instances look beyond their meshes' own colours and the lights' common gloss.
+
+    Attributes:
+        mix, shift: (N, 3, 3) and (N, 3): albedo a becomes `clamp(mix @ a + shift, 0, 1)`.
+        specular, shininess: (N,), in place of the lights' own.
+    """
+
+    mix: torch.Tensor
+    shift: torch.Tensor
+    specular: torch.Tensor
+    shininess: torch.Tensor
+
+    def __post_init__(self) -> None:
+        count = len(self.specular)
+        wanted = {"mix": (count, 3, 3), "shift": (count, 3), "specular": (count,), "shininess": (count,)}
+        for key, shape in wanted.items():
+            got = tuple(getattr(self, key).shape)
+            if got != shape:
+                raise ValueError(f"materials: {key} has shape {got}, needed is {shape}")
+
+    @staticmethod
+    def plain(count: int) -> Materials:
+        """Surfaces as their meshes say, without gloss."""
+        return Materials(
+            torch.eye(3).repeat(count, 1, 1), torch.zeros(count, 3), torch.zeros(count), torch.ones(count)
+        )
+
+    def take(self, rows: torch.Tensor) -> Materials:
+        """The materials of some instances."""
+        return Materials(self.mix[rows], self.shift[rows], self.specular[rows], self.shininess[rows])
+
+    def to(self, device: torch.device, dtype: torch.dtype = torch.float32) -> Materials:
+        """On another device, contiguous."""
+        parts = (self.mix, self.shift, self.specular, self.shininess)
+        return Materials(*(part.detach().to(device=device, dtype=dtype).contiguous() for part in parts))
+
+
 class Renderer(Protocol):
     """Renders known meshes at given poses. Pixel centres are at integer coordinates; the near plane is at 1 mm, and
     triangles that cross it are clipped; back faces are drawn too. Calls may come from several threads."""
@@ -129,6 +171,7 @@ class Renderer(Protocol):
         K: torch.Tensor,
         size: tuple[int, int],
         lights: Lights | None = None,
+        materials: Materials | None = None,
     ) -> Rendering:
         """Any number of objects in each image, which hide each other.
 
@@ -139,8 +182,9 @@ class Renderer(Protocol):
             K: (B, 3, 3).
             size: (H, W).
             lights: of B images or one; None is `Lights.head_light()`.
+            materials: of the N instances; with them the result has `first_light`. The warp backend alone has them.
 
         Raises:
-            ValueError: wrong shapes, an unknown object or image, NaN.
+            ValueError: wrong shapes, an unknown object or image, NaN, materials that the backend lacks.
         """
         ...

@@ -13,7 +13,7 @@ import torch
 
 from mrc_core.geometry.mesh import Mesh
 from mrc_core.rendering.checks import SceneInput, check_scene
-from mrc_core.rendering.interface import NEAR_M, Lights, Rendering
+from mrc_core.rendering.interface import NEAR_M, Lights, Materials, Rendering
 from mrc_core.rendering.texture_fill import prepare_texture
 
 _GL_FROM_CV = np.diag([1.0, -1.0, -1.0, 1.0])  # OpenGL's camera looks along -z, y up
@@ -87,8 +87,11 @@ class PyrenderRenderer:
         K: torch.Tensor,
         size: tuple[int, int],
         lights: Lights | None = None,
+        materials: Materials | None = None,
     ) -> Rendering:
         """See `Renderer.render_scenes`."""
+        if materials is not None:
+            raise ValueError("the pyrender backend has no materials of instances: use the warp backend")
         return self._render(image_index, object_index, cam_from_obj, K, size, lights)
 
     def _render(

@@ -14,9 +14,9 @@ import torch
 import warp as wp
 
 from mrc_core.geometry.mesh import Mesh
-from mrc_core.rendering import warp_kernels, warp_shading
+from mrc_core.rendering import warp_kernels, warp_resolve, warp_shading
 from mrc_core.rendering.checks import SceneInput, check_scene
-from mrc_core.rendering.interface import Lights, Rendering
+from mrc_core.rendering.interface import Lights, Materials, Rendering
 from mrc_core.rendering.texture import pack_textures
 from mrc_core.rendering.texture_fill import prepare_texture
 
@@ -46,6 +46,7 @@ class WarpRenderer:
         device: str | torch.device = "cpu",
         supersample: int = 1,
         max_texture_px: int = 2048,
+        approximate: bool = False,
     ) -> None:
         """
         Args:
@@ -53,6 +54,7 @@ class WarpRenderer:
             device: "cpu" or a CUDA device.
             supersample: samples a pixel side for rgb and coverage, 1 to 8.
             max_texture_px: textures with a longer side are made smaller.
+            approximate: see `create_renderer`.
         """
         if not meshes:
             raise ValueError("a renderer needs at least one mesh")
@@ -62,7 +64,7 @@ class WarpRenderer:
         if self.device.type == "cuda" and self.device.index is None:
             self.device = torch.device("cuda", torch.cuda.current_device())
         self.num_objects = len(meshes)
-        self.supersample = supersample
+        self.supersample, self.approximate = supersample, approximate and supersample > 1
         # A GPU wants many small threads; on the CPU, where Warp runs them one by one, few that each do much.
         self._many_threads = self.device.type == "cuda"
         self._lock = threading.Lock()
@@ -79,6 +81,10 @@ class WarpRenderer:
         self._tensors: list[torch.Tensor] = []  # what Warp only points to
         self._meshes = self._pack(meshes, max_texture_px)
         self._head_light = Lights.head_light(1, self.device)
+        # Stand for what a call leaves out: an empty array has no address.
+        self._nothing = torch.zeros(1, device=self.device)
+        self._plain = Materials.plain(1).to(self.device)
+        self._plain_arrays = _material_arrays(self._plain)
         with (
             _load_lock
         ):  # one pixel, so that compiling (seconds, once on a machine) is over before the first real call
@@ -104,9 +110,10 @@ class WarpRenderer:
         K: torch.Tensor,
         size: tuple[int, int],
         lights: Lights | None = None,
+        materials: Materials | None = None,
     ) -> Rendering:
         """See `Renderer.render_scenes`."""
-        return self._render(image_index, object_index, cam_from_obj, K, size, lights)
+        return self._render(image_index, object_index, cam_from_obj, K, size, lights, materials)
 
     def _render(
         self,
@@ -116,10 +123,11 @@ class WarpRenderer:
         K: torch.Tensor,
         size: tuple[int, int],
         lights: Lights | None,
+        materials: Materials | None = None,
     ) -> Rendering:
         lights = self._head_light if lights is None else lights
         scene = check_scene(
-            image_index, object_index, cam_from_obj, K, size, lights, self.num_objects, self.device
+            image_index, object_index, cam_from_obj, K, size, lights, self.num_objects, self.device, materials
         )
         shape = (len(scene.K), scene.height, scene.width)
         result = Rendering(
@@ -128,6 +136,9 @@ class WarpRenderer:
             mask=torch.empty(shape, dtype=torch.bool, device=self.device),
             instance=torch.empty(shape, dtype=torch.int32, device=self.device),
             coverage=torch.empty(shape, device=self.device),
+            first_light=None
+            if materials is None
+            else torch.empty((shape[0], 3, *shape[1:]), device=self.device),
         )
         stream: Any = contextlib.nullcontext()
         if self.device.type == "cuda":
@@ -178,6 +189,7 @@ class WarpRenderer:
                 scene.lights,
                 scene.height,
                 scene.width,
+                None if scene.materials is None else scene.materials.take(rows),
             )
             parts.append((part, result, begin, end, first))
             begin, first = end, last
@@ -202,16 +214,19 @@ class WarpRenderer:
         poses = _wp(scene.cam_from_obj, wp.mat44)
         cameras = _wp(scene.K, wp.mat33)
         inputs = (object_index, image_index, poses, cameras, in_camera, on_screen)
-        centre_keys = self._rasterise("keys", 1, scene, inputs)
-        sample_keys = centre_keys
-        if self.supersample > 1:
-            sample_keys = self._rasterise("sample_keys", self.supersample, scene, inputs)
+        if self.approximate:
+            centre_keys = sample_keys = self._rasterise("sample_keys", self.supersample, scene, inputs)
+        else:
+            centre_keys = sample_keys = self._rasterise("keys", 1, scene, inputs)
+            if self.supersample > 1:
+                sample_keys = self._rasterise("sample_keys", self.supersample, scene, inputs)
         frame = self._frame(scene, 1)
         frame.scale = self.supersample
         columns = scene.width if self._many_threads else 1
         outputs = (result.rgb, result.depth_m, result.mask, result.instance, result.coverage)
+        split = self._nothing if result.first_light is None else result.first_light[begin:end].reshape(-1)
         wp.launch(
-            warp_shading.resolve,
+            warp_resolve.resolve,
             dim=((end - begin) * scene.height, columns),
             inputs=[
                 self._meshes,
@@ -220,6 +235,9 @@ class WarpRenderer:
                 poses,
                 cameras,
                 _light_arrays(scene.lights),
+                self._plain_arrays if scene.materials is None else _material_arrays(scene.materials),
+                int(scene.materials is not None),
+                int(self.approximate),
                 in_camera,
                 begin,
                 first_instance,
@@ -227,6 +245,7 @@ class WarpRenderer:
                 centre_keys,
                 sample_keys,
                 *(_wp(output[begin:end].reshape(-1)) for output in outputs),
+                _wp(split),
             ],
             device=self._wp_device,
         )
@@ -343,6 +362,15 @@ def _as_vec3(tensor: torch.Tensor, count: int) -> Any:
     return wp.from_torch(
         tensor.view(-1, 3) if count else tensor.new_zeros((1, 3)), dtype=wp.vec3, return_ctype=True
     )
+
+
+def _material_arrays(materials: Materials) -> Any:
+    arrays = warp_shading.MaterialArrays()
+    arrays.mix = wp.from_torch(materials.mix, dtype=wp.mat33)
+    arrays.shift = wp.from_torch(materials.shift, dtype=wp.vec3)
+    arrays.specular = wp.from_torch(materials.specular)
+    arrays.shininess = wp.from_torch(materials.shininess)
+    return arrays
 
 
 def _light_arrays(lights: Lights) -> Any:

@@ -5,7 +5,6 @@ corners in the camera's frame, once per visible pixel.
 """
 
 # mypy: ignore-errors
-# ruff: noqa: UP018, RUF046
 # Warp compiles these functions: float(0.0) declares a variable that may change, and its array types are calls.
 
 import warp as wp
@@ -36,6 +35,16 @@ class LightArrays:
     ambient: wp.array(dtype=wp.vec3)
     directions: wp.array2d(dtype=wp.vec3)
     colors: wp.array2d(dtype=wp.vec3)
+    specular: wp.array(dtype=wp.float32)
+    shininess: wp.array(dtype=wp.float32)
+
+
+@wp.struct
+class MaterialArrays:
+    """Materials of the instances."""
+
+    mix: wp.array(dtype=wp.mat33)
+    shift: wp.array(dtype=wp.vec3)
     specular: wp.array(dtype=wp.float32)
     shininess: wp.array(dtype=wp.float32)
 
@@ -192,14 +201,23 @@ def albedo(hit: Hit, samples_per_unit: float, meshes: Meshes) -> wp.vec3:
 
 @wp.func
 def shade(hit: Hit, image: int, samples_per_unit: float, meshes: Meshes, lights: LightArrays,
-          cam_from_obj: wp.array(dtype=wp.mat44)) -> wp.vec3:  # fmt: skip
-    """Colour of a hit: albedo times ambient and diffuse light, plus highlights; see `Lights` for the formula."""
+          materials: MaterialArrays, has_materials: int, cam_from_obj: wp.array(dtype=wp.mat44)):  # fmt: skip
+    """Colour of a hit: albedo times ambient and diffuse light, plus highlights; see `Lights` for the formula.
+    The second colour is the first light's part of it."""
     base = albedo(hit, samples_per_unit, meshes)
     light = wp.min(image, lights.ambient.shape[0] - 1)
+    strength = lights.specular[light]
+    shininess = lights.shininess[light]
+    if has_materials != 0:
+        base = materials.mix[hit.instance] * base + materials.shift[hit.instance]
+        base = wp.min(wp.max(base, wp.vec3(0.0, 0.0, 0.0)), wp.vec3(1.0, 1.0, 1.0))
+        strength = materials.specular[hit.instance]
+        shininess = materials.shininess[hit.instance]
     diffuse = lights.ambient[light]
+    first = wp.vec3(0.0, 0.0, 0.0)
     count = lights.directions.shape[1]
     if count == 0:
-        return wp.cw_mul(base, diffuse)
+        return wp.cw_mul(base, diffuse), first
     start = meshes.vertex_start[hit.obj]
     w = hit.weights
     normal = (
@@ -213,7 +231,6 @@ def shade(hit: Hit, image: int, samples_per_unit: float, meshes: Meshes, lights:
         normal = -normal
     to_camera = wp.vec3(0.0, 0.0, -1.0)
     shine = wp.vec3(0.0, 0.0, 0.0)
-    strength = lights.specular[light]
     if strength > 0.0:
         to_camera = -unit(hit.ray)
     for i in range(count):
@@ -224,87 +241,8 @@ def shade(hit: Hit, image: int, samples_per_unit: float, meshes: Meshes, lights:
             diffuse = diffuse + cosine * color
             if strength > 0.0:
                 half_way = unit(to_light + to_camera)
-                sharpness = power(wp.dot(normal, half_way), lights.shininess[light])
+                sharpness = power(wp.dot(normal, half_way), shininess)
                 shine = shine + (strength * sharpness) * color
-    return wp.cw_mul(base, diffuse) + shine
-
-
-@wp.kernel
-def resolve(
-    meshes: Meshes,
-    frame: Frame,
-    object_index: wp.array(dtype=wp.int32),
-    cam_from_obj: wp.array(dtype=wp.mat44),
-    K: wp.array(dtype=wp.mat33),
-    lights: LightArrays,
-    in_camera: wp.array(dtype=wp.vec3),
-    first_image: int,
-    first_instance: int,
-    columns: int,
-    keys: wp.array(dtype=wp.uint64),
-    sample_keys: wp.array(dtype=wp.uint64),
-    rgb: wp.array(dtype=wp.float32),
-    depth: wp.array(dtype=wp.float32),
-    mask: wp.array(dtype=wp.bool),
-    instance: wp.array(dtype=wp.int32),
-    coverage: wp.array(dtype=wp.float32),
-):
-    """Threads (B * H, columns), each of which does every `columns`th pixel of a row. `frame` counts pixels, `keys` are
-    those of the pixels' centres, `sample_keys` those of the scale x scale samples of each pixel."""
-    row, column = wp.tid()
-    image = row // frame.height
-    y = row % frame.height
-    camera = K[image]
-    inverse_camera = inverse(camera)
-    scale = frame.scale
-    inverse_scale = 1.0 / float(scale)
-    samples = float(scale * scale)
-    samples_per_unit = wp.abs(camera[0, 0] * camera[1, 1] - camera[0, 1] * camera[1, 0]) * samples
-    plane = frame.width * frame.height
-    first = wp.where(scale > 1, -1, 0)
-    x = column
-    while x < frame.width:
-        pixel = row * frame.width + x
-        color = wp.vec3(0.0, 0.0, 0.0)
-        covered = float(0.0)
-        depth[pixel] = 0.0
-        mask[pixel] = False
-        instance[pixel] = -1
-        # Sample -1 is the pixel's centre, for depth, mask and instance; without supersampling, sample 0 is the centre.
-        # One loop for both, because functions that are called in one place only are inlined: it halves the time.
-        i = int(0)
-        j = int(0)
-        for k in range(first, scale * scale):
-            u = float(x) + (float(i) + 0.5) * inverse_scale - 0.5
-            v = float(y) + (float(j) + 0.5) * inverse_scale - 0.5
-            key = wp.uint64(0)
-            if k < 0:
-                u = float(x)
-                v = float(y)
-                key = keys[pixel]
-            else:
-                key = sample_keys[(row * scale + j) * (frame.width * scale) + x * scale + i]
-            if key != wp.uint64(0):
-                hit = hit_of(key, inverse_camera * wp.vec3(u, v, 1.0), meshes, frame, object_index, in_camera)
-                if k == first:
-                    depth[pixel] = hit.z
-                    mask[pixel] = True
-                    instance[pixel] = hit.instance + first_instance
-                if k >= 0:
-                    color = color + shade(
-                        hit, first_image + image, samples_per_unit, meshes, lights, cam_from_obj
-                    )
-                    covered = covered + 1.0
-            if k >= 0:
-                i = i + 1
-                if i == scale:
-                    i = 0
-                    j = j + 1
-        color = color / samples
-        covered = covered / samples
-        coverage[pixel] = covered
-        target = 3 * image * plane + y * frame.width + x
-        rgb[target] = wp.min(color[0], 1.0)
-        rgb[target + plane] = wp.min(color[1], 1.0)
-        rgb[target + 2 * plane] = wp.min(color[2], 1.0)
-        x = x + columns
+            if i == 0:
+                first = cosine * wp.cw_mul(base, color) + shine
+    return wp.cw_mul(base, diffuse) + shine, first

@@ -1,49 +1,53 @@
-"""Batches made ahead of the trainer by one background thread, in order."""
+"""Batches made ahead of the trainer by background threads, in order."""
 
 from __future__ import annotations
 
-import queue
-import threading
+import time
+from collections import deque
 from collections.abc import Callable, Iterator
-from typing import TypeVar
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Generic, TypeVar
 
 T = TypeVar("T")
 
+AHEAD = 2  # batches that wait, finished, beside those that are being made
 
-def prefetch(make: Callable[[int], T], start: int, stop: int, depth: int = 3) -> Iterator[T]:
-    """Yields make(start), ..., make(stop - 1); up to `depth` of them are made ahead.
 
-    An exception in `make` is raised here, at its turn. Closing the iterator ends the thread.
+def prefetch(make: Callable[[int], T], start: int, stop: int, workers: int = 1) -> Iterator[T]:
+    """Yields make(start), ..., make(stop - 1) in this order, whatever the number of threads that make them.
+
+    An exception in `make` is raised here, at its turn. Closing the iterator ends the threads.
     """
-    ready: queue.Queue[tuple[T | None, BaseException | None]] = queue.Queue(maxsize=depth)
-    closed = threading.Event()
-
-    def hand_over(item: tuple[T | None, BaseException | None]) -> bool:
-        while not closed.is_set():
-            try:
-                ready.put(item, timeout=0.2)
-                return True
-            except queue.Full:
-                continue
-        return False
-
-    def work() -> None:
-        for index in range(start, stop):
-            try:
-                item: tuple[T | None, BaseException | None] = (make(index), None)
-            except BaseException as error:  # handed to the consumer, who raises it
-                item = (None, error)
-            if not hand_over(item) or item[1] is not None:
-                return
-
-    thread = threading.Thread(target=work, name="batches", daemon=True)
-    thread.start()
+    pool = ThreadPoolExecutor(workers, thread_name_prefix="batches")
+    pending: deque[Future[T]] = deque()
     try:
-        for _ in range(start, stop):
-            batch, error = ready.get()
-            if error is not None:
-                raise error
-            yield batch  # type: ignore[misc]
+        for index in range(start, stop):
+            pending.append(pool.submit(make, index))
+            if len(pending) >= workers + AHEAD:
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()
     finally:
-        closed.set()
-        thread.join()
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+class TimedBatches(Generic[T]):
+    """An iterator that knows how long its consumer waited for it."""
+
+    def __init__(self, batches: Iterator[T]) -> None:
+        self._batches = batches
+        self.waited_s = 0.0
+
+    def __iter__(self) -> Iterator[T]:
+        return self
+
+    def __next__(self) -> T:
+        started = time.monotonic()
+        try:
+            return next(self._batches)
+        finally:
+            self.waited_s += time.monotonic() - started
+
+    def close(self) -> None:
+        """Ends the threads that make batches."""
+        self._batches.close()  # type: ignore[attr-defined]

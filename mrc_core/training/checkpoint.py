@@ -25,6 +25,11 @@ def save_checkpoint(path: Path, groups: dict[str, dict[str, Tensor]], state: dic
     with open(temporary, "rb") as file:
         os.fsync(file.fileno())
     os.replace(temporary, path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)  # the new name, too, outlives a power cut
+    finally:
+        os.close(folder)
 
 
 def load_checkpoint(path: Path, device: str = "cpu") -> tuple[dict[str, dict[str, Tensor]], dict[str, Any]]:
@@ -58,11 +63,13 @@ def optimizer_tensors(optimizer: torch.optim.Optimizer, names: list[str]) -> dic
 
 
 def restore_optimizer(optimizer: torch.optim.Optimizer, names: list[str], tensors: dict[str, Tensor]) -> None:
-    """The inverse of `optimizer_tensors`."""
+    """The inverse of `optimizer_tensors`; what belongs to a parameter that is no longer trained is left out."""
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
     by_name = dict(zip(names, parameters))
     for key, value in tensors.items():
         name, field = key.rsplit("/", 1)
+        if name not in by_name:
+            continue
         parameter = by_name[name]
         moved = value if field == "step" else value.to(parameter)
         if moved.dim() == 4:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from mrc_core.data.scene_sampling import SceneConfig
+from mrc_core.data.bop_source import BopSourceConfig
+from mrc_core.data.scene_config import SceneConfig
 from mrc_core.model.config import MRCNetConfig
+from mrc_core.training.sources import SyntheticSourceConfig
+
+SourceConfig = Annotated[SyntheticSourceConfig | BopSourceConfig, Field(discriminator="kind")]
 
 
 class LossWeights(BaseModel):
@@ -27,52 +31,60 @@ class LossWeights(BaseModel):
 
 
 class TrainConfig(BaseModel):
-    """A training run. Steps count optimiser steps, sizes count samples."""
+    """A training run. Steps count optimiser steps, sizes count samples.
+
+    One step sees batch_size x accumulate x processes samples.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     flavour: Literal["small", "paper"] = "small"
     model: dict[str, Any] = Field(default_factory=dict, description="changes to the flavour's MRCNetConfig")
     scenes: SceneConfig = SceneConfig()
+    sources: tuple[SourceConfig, ...] = Field(
+        default=(SyntheticSourceConfig(),), min_length=1, description="where samples come from, mixed by weight"
+    )
     losses: LossWeights = LossWeights()
 
-    steps: int = Field(20_000, gt=0)
-    batch_size: int = Field(32, gt=0)
-    learning_rate: float = Field(1e-3, gt=0)
-    final_learning_rate: float = Field(5e-6, ge=0)
-    warmup_steps: int = Field(300, ge=0)
-    weight_decay: float = Field(1e-3, ge=0)
-    clip_gradient: float = Field(5.0, gt=0)
-    ema_decay: float = Field(0.999, ge=0, lt=1)
+    steps: int = Field(default=20_000, gt=0)
+    batch_size: int = Field(default=32, gt=0, description="samples that one process has in memory at a time")
+    accumulate: int = Field(default=1, gt=0, description="batches of each process whose gradients make one step")
+    prefetch_workers: int = Field(default=1, gt=0, le=64, description="threads of each process that make batches ahead")
+    learning_rate: float = Field(default=1e-3, gt=0)
+    final_learning_rate: float = Field(default=5e-6, ge=0)
+    warmup_steps: int = Field(default=300, ge=0)
+    weight_decay: float = Field(default=1e-3, ge=0)
+    clip_gradient: float = Field(default=5.0, gt=0)
+    ema_decay: float = Field(default=0.999, ge=0, lt=1)
     precision: Literal["fp32", "bf16"] = "bf16"
-    seed: int = 0
+    seed: int = Field(default=0, ge=0)
 
-    rotation_label_scale: float = Field(0.03, gt=0, description="of the diameter; wider for a coarser grid")
-    smooth_l1_beta: float = Field(1.0, gt=0, description="hundredths of the diameter")
+    rotation_label_scale: float = Field(default=0.03, gt=0, description="of the diameter; wider for a coarser grid")
+    smooth_l1_beta: float = Field(default=1.0, gt=0, description="hundredths of the diameter")
     coarse_noise_start: float = Field(
-        0.0,
+        default=0.0,
         ge=0,
         le=1,
         description="share of stage-2 samples that start from a "
         "disturbed true pose instead of the network's own coarse pose, at step 0",
     )
     coarse_noise_end: float = Field(
-        0.0, ge=0, le=1, description="the same share from `coarse_noise_steps` on"
+        default=0.0, ge=0, le=1, description="the same share from `coarse_noise_steps` on"
     )
-    coarse_noise_steps: int = Field(1, gt=0)
-    coarse_noise_angle_deg: float = Field(15.0, description="standard deviation of each Euler angle")
-    coarse_noise_shift: float = Field(0.05, description="standard deviation of x and y, of the diameter")
-    coarse_noise_depth: float = Field(0.06, description="standard deviation of the depth, of the depth")
+    coarse_noise_steps: int = Field(default=1, gt=0)
+    coarse_noise_angle_deg: float = Field(default=15.0, description="standard deviation of each Euler angle")
+    coarse_noise_shift: float = Field(default=0.05, description="standard deviation of x and y, of the diameter")
+    coarse_noise_depth: float = Field(default=0.06, description="standard deviation of the depth, of the depth")
 
     object_weights: dict[str, float] = Field(
         default_factory=dict,
         description="how often a class is drawn, 1 where not named: more for hard objects",
     )
-    distractors: int = 12
-    log_every: int = 50
-    checkpoint_every: int = 250
-    validate_every: int = 1000
-    validation_samples: int = 256
+    distractors: int = Field(default=12, ge=0, description="unknown solids that may hide the objects")
+    log_every: int = Field(default=50, gt=0)
+    checkpoint_every: int = Field(default=250, gt=0)
+    validate_every: int = Field(default=1000, gt=0)
+    validation_samples: int = Field(default=256, gt=0)
 
     def network_config(self, num_objects: int) -> MRCNetConfig:
         """The network's sizes for so many objects."""

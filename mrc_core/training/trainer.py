@@ -1,41 +1,31 @@
-"""The training loop: batches made on the fly, checkpoints, validation, and a bundle at the end."""
+"""The training loop: steps, reports, validation and checkpoints, in an order that survives an interruption anywhere."""
 
 from __future__ import annotations
 
-import json
-import math
 import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from mrc_core.data.scenes import SceneBatch, SceneGenerator
+from mrc_core.data.scenes import SceneBatch
 from mrc_core.geometry.objects import ObjectModel
-from mrc_core.inference.bundle import codec_for, make_bundle
-from mrc_core.model.network import MRCNet
-from mrc_core.model.two_stage import CropRenderer, Crops, TwoStage, TwoStageOutput
-from mrc_core.training.batches import prefetch
-from mrc_core.training.checkpoint import (
-    load_checkpoint,
-    optimizer_tensors,
-    restore_optimizer,
-    save_checkpoint,
-)
-from mrc_core.training.coarse_noise import disturbed, noise_share
+from mrc_core.training.batches import TimedBatches, prefetch
+from mrc_core.training.checkpoint import load_checkpoint, save_checkpoint
 from mrc_core.training.config import TrainConfig
-from mrc_core.training.objective import Objective
-from mrc_core.training.schedule import warmup_cosine
-from mrc_core.training.surface_coordinates import SurfaceHead
-from mrc_core.training.validation import validate
+from mrc_core.training.learner import Learner, StepResult
+from mrc_core.training.records import RunRecords
+from mrc_core.training.sources import SampleSource
+from mrc_core.training.state import RunState
+from mrc_core.training.validator import Validator
 from mrc_core.training.workers import Workers
 
-VALIDATION_OFFSET = 10**9  # batch numbers that no training run reaches
-NAN_STEPS_ALLOWED = 3
+CHECKPOINT = "checkpoint.safetensors"
 
 
 class Trainer:
@@ -43,268 +33,140 @@ class Trainer:
 
     Args:
         config: the run's settings.
-        objects: what to learn.
-        generator: makes the scenes.
-        renderer: renders coarse poses for stage 2.
-        depth_limits: tau_z limits by object (N, 2).
-        output: folder for checkpoint, log and bundle.
-        device: cpu or cuda.
-        provenance: facts about this run that go into the bundle.
+        objects: what is learnt.
+        learner: the network and what changes it.
+        source: makes training samples.
+        validator: measures accuracy and writes bundles; only the first process uses it.
+        output: folder for everything that the run writes; only the first process uses it.
         log: prints one line.
-        workers: the processes that train together; this one alone by default.
+        workers: the processes that train together.
     """
 
     def __init__(
         self,
         config: TrainConfig,
         objects: Sequence[ObjectModel],
-        generator: SceneGenerator,
-        renderer: CropRenderer,
-        depth_limits: Tensor,
+        learner: Learner,
+        source: SampleSource,
+        validator: Validator,
         output: Path,
-        device: torch.device,
-        provenance: dict[str, Any],
-        log: Callable[[str], None] = print,
-        workers: Workers | None = None,
+        log: Callable[[str], None],
+        workers: Workers,
     ) -> None:
-        self.config, self.objects, self.generator, self.log = config, list(objects), generator, log
-        self.output, self.device, self.provenance = output, device, provenance
-        self.workers = workers or Workers()
-        output.mkdir(parents=True, exist_ok=True)
-        torch.manual_seed(config.seed)
-        self.network = MRCNet(config.network_config(len(objects))).to(device)
-        self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        features = self.network.config.feature_channels
-        self.surface_head = SurfaceHead(features).to(device) if config.losses.surface else None
-        self.codec = codec_for(self.network.config, depth_limits).to(device)
-        autocast = torch.bfloat16 if config.precision == "bf16" else None
-        self.two_stage = TwoStage(self.network, self.codec, renderer, autocast)
-        self.objective = Objective(objects, self.codec, config, self.surface_head, device)
+        self.config, self.objects, self.learner, self.source = config, list(objects), learner, source
+        self.validator, self.output, self.log, self.workers = validator, output, log, workers
+        self.state = RunState()
         self.object_weights = _object_weights(config, objects)
-        self.diameter = torch.tensor([item.diameter for item in objects], device=device)
-        self._trained = dict(self.network.named_parameters())
-        if self.surface_head is not None:
-            self._trained.update({f"surface_head.{k}": p for k, p in self.surface_head.named_parameters()})
-        self.optimizer, self._names = self._make_optimizer()
-        self.average = {name: p.detach().clone() for name, p in self.network.state_dict().items()}
-        self.step, self.nan_steps, self.best = 0, 0, -1.0
-        self.samples_seen = 0  # training samples so far, over all processes
-        self.history: list[dict[str, Any]] = []  # settings, each with the step from which they hold
         self._stop = False
+        if workers.is_first:
+            output.mkdir(parents=True, exist_ok=True)
 
-    def _make_optimizer(self) -> tuple[torch.optim.Optimizer, list[str]]:
-        """AdamW without decay on norms and biases, and the parameters' names in the optimiser's order."""
-        decayed = {k: p for k, p in self._trained.items() if p.ndim > 1}
-        plain = {k: p for k, p in self._trained.items() if p.ndim <= 1}
-        groups = [
-            {"params": list(decayed.values()), "weight_decay": self.config.weight_decay},
-            {"params": list(plain.values()), "weight_decay": 0.0},
-        ]
-        optimizer = torch.optim.AdamW(groups, lr=self.config.learning_rate, betas=(0.9, 0.99), fused=True)
-        return optimizer, [*decayed, *plain]
+    def train(self, deadline: float | None = None) -> dict[str, Any]:
+        """Runs to the last step, to the deadline, or to SIGINT or SIGTERM; leaves checkpoint and bundle.
 
-    # ---- the loop ----------------------------------------------------------------------------------------------------
-    def train(self) -> dict[str, Any]:
-        """Runs to the last step or to SIGINT or SIGTERM; leaves checkpoint and bundle; returns the last report."""
-        config = self.config
-        held_out = self._validation_batches() if self.workers.is_first else []
-        batches = prefetch(self._make_batch, self.step, config.steps)
-        self._note_settings()
-        started, first = time.monotonic(), self.step
-        sums: dict[str, float] = {}
-        report: dict[str, Any] = {}
-        stopped = False
-        with self._interruptible():
-            for batch in batches:
-                terms = self.train_step(batch)
-                for name, value in terms.items():
-                    sums[name] = sums.get(name, 0.0) + value / config.log_every
-                if self.step % config.log_every == 0:
-                    self._log_progress(sums, (time.monotonic() - started) / (self.step - first))
-                    sums = {}
-                if self.step % config.checkpoint_every == 0:
-                    self.save()
-                if self.step % config.validate_every == 0 or self.step == config.steps:
-                    report = self._validate(held_out)
-                if self.workers.any(self._stop):
-                    stopped = True
-                    break
-        batches.close()  # type: ignore[attr-defined]
-        self.save()
-        if stopped and self.step < config.steps:
-            self.log(f"stopped at step {self.step}; `--resume` continues from here")
-            report = self._validate(held_out)
-        return report
+        Args:
+            deadline: on the clock of `time.monotonic`; training ends after the step in which it passes.
 
-    def train_step(self, batch: SceneBatch) -> dict[str, float]:
-        """One optimiser step; a step whose loss or gradient is not finite changes nothing."""
-        rate = warmup_cosine(
-            self.step,
-            self.config.steps,
-            self.config.warmup_steps,
-            self.config.learning_rate,
-            self.config.final_learning_rate,
-        )
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
-        self.optimizer.zero_grad(set_to_none=True)
-        terms = self.objective(self._forward(batch), batch)
-        terms["total"].backward()
-        self.workers.average_gradients(self._trained.values())
-        norm = torch.nn.utils.clip_grad_norm_(self._trained.values(), self.config.clip_gradient)
-        self.step += 1
-        self.samples_seen += self.config.batch_size * self.workers.count
-        if not math.isfinite(float(norm)):
-            self.nan_steps += 1
-            self.log(f"step {self.step}: the gradient is not finite; the step is skipped")
-            if self.nan_steps >= NAN_STEPS_ALLOWED:
-                raise FloatingPointError(
-                    f"{NAN_STEPS_ALLOWED} steps in a row without a finite gradient: lower learning_rate or use "
-                    "precision fp32; the last checkpoint is intact"
-                )
-            return {}
-        self.nan_steps = 0
-        self.optimizer.step()
-        self._update_average()
-        return {name: float(value.detach()) for name, value in terms.items()}
-
-    def _forward(self, batch: SceneBatch) -> TwoStageOutput:
-        crops = Crops(batch.image, batch.K, batch.object_index)
-        real = self.two_stage.encode(crops)
-        logits = self.two_stage.classify(real, crops)
-        with torch.no_grad():
-            coarse = self.codec.coarse_pose(self.codec.most_likely(logits), crops.K, crops.object_index)
-            rng = torch.Generator().manual_seed(
-                (self.config.seed * 7919 + self.step) * self.workers.count + self.workers.rank
-            )
-            replaced = torch.rand(len(crops), generator=rng) < noise_share(self.step, self.config)
-            near_truth = disturbed(batch.cam_from_obj, self.diameter[batch.object_index], self.config, rng)
-            coarse = torch.where(replaced.to(self.device)[:, None, None], near_truth, coarse)
-        return TwoStageOutput(real, logits, *self.two_stage.refine(crops, real, coarse))
-
-    @torch.no_grad()
-    def _update_average(self) -> None:
-        decay = min(self.config.ema_decay, (1 + self.step) / (10 + self.step))
-        state = self.network.state_dict()
-        torch._foreach_lerp_(list(self.average.values()), [state[name] for name in self.average], 1 - decay)
-
-    def _make_batch(self, index: int) -> SceneBatch:
-        if self.device.type == "cpu":
-            torch.set_num_threads(1)  # of this thread alone: the trainer's own threads keep the cores busy
-        number = index * self.workers.count + self.workers.rank  # no two processes draw the same scenes
-        return self.generator.batch(number, self.config.batch_size, self.object_weights).to(self.device)
-
-    # ---- validation and files ----------------------------------------------------------------------------------------
-    def _validation_batches(self) -> list[SceneBatch]:
-        size = self.config.batch_size
-        numbers = range(VALIDATION_OFFSET, VALIDATION_OFFSET + -(-self.config.validation_samples // size))
-        return [self.generator.batch(number, size).to(self.device) for number in numbers]
-
-    def _validate(self, batches: list[SceneBatch]) -> dict[str, Any]:
-        """Accuracy of the averaged weights; writes it to the log and exports a bundle."""
-        if not self.workers.is_first:
-            return {}
-        trained = {name: value.clone() for name, value in self.network.state_dict().items()}
-        self.network.load_state_dict(self.average)
-        self.network.eval()
-        report = validate(self.two_stage, self.objects, batches)
-        self.network.load_state_dict(trained)
-        self.network.train()
-        report = {"step": self.step, "samples_seen": self.samples_seen, **report}
-        with open(self.output / "validation.jsonl", "a") as file:
-            file.write(json.dumps(report) + "\n")
-        for stage in ("coarse", "refined"):
-            part = report[stage]
-            self.log(
-                f"validation at {self.step}, {stage}: ADD(-S) < 0.1 d {100 * part['recall']:.1f} %, median "
-                f"{part['angle_deg']:.1f} deg, {part['shift_mm']:.1f} mm, depth {part['depth_percent']:.1f} %"
-            )
-        for name, part in report["objects"].items():
-            self.log(
-                f"    {name}: {100 * part['coarse']['recall']:.0f} % -> {100 * part['refined']['recall']:.0f} %, "
-                f"{part['coarse']['angle_deg']:.1f} -> {part['refined']['angle_deg']:.1f} deg"
-            )
-        self.export(self.output / "bundle", report)
-        if report["refined"]["recall"] > self.best:
-            self.best = report["refined"]["recall"]
-            self.export(self.output / "best_bundle", report)
-        return report
-
-    def export(self, path: Path, report: dict[str, Any]) -> None:
-        """Writes a bundle of the averaged weights."""
-        provenance = {
-            **self.provenance,
-            "step": self.step,
-            "samples_seen": self.samples_seen,
-            "history": self.history,
-            "validation": report,
-        }
-        make_bundle(self.objects, self.network, self.codec.depth_limits, self.average, provenance).save(path)
-
-    def _note_settings(self) -> None:
-        """Keeps what a resumed run changed, so that a bundle tells how it was really trained."""
-        settings = {"processes": self.workers.count, "config": self.config.model_dump(mode="json")}
-        before = {key: self.history[-1][key] for key in settings} if self.history else None
-        if settings != before:
-            if before is not None:
-                self.log(f"the settings differ from those before step {self.step}; the bundle will list both")
-            self.history.append({"from_step": self.step, **settings})
-
-    def save(self) -> None:
-        """Writes the checkpoint: weights, averages, optimiser, step."""
-        if not self.workers.is_first:
-            return
-        groups = {
-            "trained": {name: p.data for name, p in self._trained.items()},
-            "average": self.average,
-            "optimizer": optimizer_tensors(self.optimizer, self._names),
-            "limits": {"tau_z": self.codec.depth_limits},
-        }
-        state = {
-            "step": self.step,
-            "samples_seen": self.samples_seen,
-            "best": self.best,
-            "classes": [item.class_id for item in self.objects],
-            "history": self.history,
-        }
-        save_checkpoint(self.output / "checkpoint.safetensors", groups, state)
-
-    def resume(self) -> None:
-        """Continues from the output folder's checkpoint.
+        Returns:
+            The last validation's report; empty in all processes but the first.
 
         Raises:
-            ValueError: it belongs to other objects or another network.
+            FloatingPointError: three steps in a row had no finite gradient.
         """
-        groups, state = load_checkpoint(self.output / "checkpoint.safetensors", str(self.device))
+        self._agree()
+        config, state = self.config, self.state
+        if state.step >= config.steps:
+            self.log(f"the run has its {config.steps} steps already: pass a larger --steps to go on")
+            return {}
+        records = RunRecords(self.output, state, config.steps, self.log) if self.workers.is_first else None
+        batches = TimedBatches(prefetch(self._make_batch, *self._batch_numbers(), config.prefetch_workers))
+        report: dict[str, Any] = {}
+        ends = False
+        try:
+            with self._interruptible():
+                while not ends:
+                    result = self.learner.step(islice(batches, config.accumulate), state.step)
+                    self._take_in(result)
+                    if records and state.step % config.log_every == 0:
+                        records.progress(result.learning_rate, batches.waited_s)
+                    ends = state.step == config.steps or self.workers.any(self._must_stop(deadline))
+                    if ends or state.step % config.checkpoint_every == 0:
+                        self._save(records)
+                    if records and (ends or state.step % config.validate_every == 0):
+                        report = self._validate(records)
+                        self._save(records)  # the checkpoint knows which validation was the best
+        finally:
+            batches.close()
+            if records:
+                records.close()
+        if state.step < config.steps:
+            self.log(f"stopped at step {state.step}; `--resume` continues from here")
+        return report
+
+    def resume(self) -> None:
+        """Continues from the output folder's checkpoint, which the first process reads.
+
+        Raises:
+            ValueError: it is damaged, or belongs to other objects or another network.
+        """
+        if not self.workers.is_first:
+            return
+        groups, state = load_checkpoint(self.output / CHECKPOINT)
         names = [item.class_id for item in self.objects]
         if state["classes"] != names:
             raise ValueError(
                 f"the checkpoint is of {state['classes']}, not of {names}: choose another --output"
             )
-        saved = groups["trained"]
-        differs = [k for k, p in self._trained.items() if k not in saved or saved[k].shape != p.shape]
-        if differs:
-            raise ValueError(
-                f"the checkpoint has another network ({differs[0]} differs): choose another --output"
-            )
-        with torch.no_grad():
-            for name, parameter in self._trained.items():
-                parameter.copy_(saved[name])
-            for name, value in self.average.items():
-                value.copy_(groups["average"][name])
-            self.codec.depth_limits.copy_(groups["limits"]["tau_z"])
-        restore_optimizer(self.optimizer, self._names, groups.get("optimizer", {}))
-        self.step, self.best, self.samples_seen = state["step"], state["best"], state["samples_seen"]
-        self.history = state["history"]
-        self.log(f"resumed at step {self.step}")
+        self.learner.load_tensors(groups)
+        self.state = RunState.from_json(state)
+        self.log(f"resumed at step {self.state.step}")
 
-    def _log_progress(self, sums: dict[str, float], seconds: float) -> None:
-        left = (self.config.steps - self.step) * seconds
-        parts = " ".join(f"{name} {value:.3f}" for name, value in sums.items() if name != "total")
-        self.log(
-            f"step {self.step}/{self.config.steps}  loss {sums.get('total', math.nan):.3f}  ({parts})  "
-            f"{self.config.batch_size * self.workers.count / seconds:.1f} samples/s  {_duration(left)} left"
-        )
+    def save(self) -> None:
+        """Writes the checkpoint: weights, averages, optimiser and all counts."""
+        state = {**self.state.to_json(), "classes": [item.class_id for item in self.objects]}
+        save_checkpoint(self.output / CHECKPOINT, self.learner.tensors(), state)
+
+    # ---- parts of the loop -------------------------------------------------------------------------------------------
+    def _agree(self) -> None:
+        """All processes begin with the first one's weights, optimiser and counts; the settings go into the history."""
+        if self.workers.count > 1:
+            groups, state = self.workers.share(self.learner.tensors(), self.state.to_json())
+            self.learner.load_tensors(groups)
+            self.state = RunState.from_json(state)
+        settings = {"processes": self.workers.count, "config": self.config.model_dump(mode="json")}
+        if self.state.note_settings(settings):
+            self.log(f"the settings differ from those before step {self.state.step}; the bundle will list both")
+
+    def _batch_numbers(self) -> tuple[int, int]:
+        """First and last (not included) of this process's batches, `accumulate` to a step."""
+        return self.state.step * self.config.accumulate, self.config.steps * self.config.accumulate
+
+    def _make_batch(self, number: int) -> SceneBatch:
+        if self.learner.device.type == "cpu":
+            torch.set_num_threads(1)  # of this thread alone: the trainer's own threads keep the cores busy
+        index = number * self.workers.count + self.workers.rank  # no two processes draw the same samples
+        batch = self.source.batch(index, self.config.batch_size, self.object_weights)
+        return batch.to(self.learner.device)
+
+    def _take_in(self, result: StepResult) -> None:
+        if not result.is_finite:
+            self.log(f"step {self.state.step + 1}: the loss or its gradient is not finite; the step is skipped")
+        self.state.count(result, self.config.batch_size * self.config.accumulate * self.workers.count)
+
+    def _validate(self, records: RunRecords) -> dict[str, Any]:
+        started = time.monotonic()
+        report, picture = self.validator(self.learner, self.state)
+        records.validation(report, picture)
+        records.pause(time.monotonic() - started)
+        return report
+
+    def _save(self, records: RunRecords | None) -> None:
+        if records:
+            records.curves.flush()  # what a kill loses of them is made again from the checkpoint on
+            self.save()
+
+    def _must_stop(self, deadline: float | None) -> bool:
+        return self._stop or (deadline is not None and time.monotonic() >= deadline)
 
     @contextmanager
     def _interruptible(self) -> Iterator[None]:
@@ -331,8 +193,3 @@ def _object_weights(config: TrainConfig, objects: Sequence[ObjectModel]) -> Tens
     if unknown or min(config.object_weights.values(), default=1.0) <= 0:
         raise ValueError(f"object_weights needs positive weights of {names}; got {config.object_weights}")
     return torch.tensor([config.object_weights.get(name, 1.0) for name in names])
-
-
-def _duration(seconds: float) -> str:
-    minutes = int(seconds // 60)
-    return f"{minutes // 60} h {minutes % 60:02d} min" if minutes >= 60 else f"{minutes} min"

@@ -1,9 +1,9 @@
-"""Accuracy on synthetic scenes that training never draws: ADD(-S) recall and median errors of both stages."""
+"""Accuracy on samples that training never draws: ADD(-S) recall and median errors of both stages."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -15,35 +15,50 @@ from mrc_core.geometry.rotations import rotation_angle
 from mrc_core.model.two_stage import Crops, TwoStage
 
 RECALL_THRESHOLD = 0.1  # of the diameter
+FLIP_DEG = 90.0
 POINTS = 1024  # of each object's surface
 
 
-@torch.no_grad()
-def validate(
-    two_stage: TwoStage, objects: Sequence[ObjectModel], batches: Sequence[SceneBatch]
-) -> dict[str, Any]:
-    """Runs both stages on every batch.
+class PoseErrors(NamedTuple):
+    """Errors of both stages on N samples: rows of ADD(-S) over the diameter, degrees, mm, relative depth error.
 
-    Returns:
-        {"samples", "coarse": figures, "refined": figures, "objects": {class_id: {"coarse", "refined"}}} with figures
-        {"recall" (ADD(-S) < 0.1 diameter), "angle_deg", "shift_mm", "depth_percent"}: medians, symmetric equivalents
-        counted as right.
+    object_index: (N,); coarse, refined: (N, 4), on the CPU.
     """
-    rows: dict[str, list[Tensor]] = {"coarse": [], "refined": []}
-    indices = torch.cat([batch.object_index for batch in batches]).cpu()
+
+    object_index: Tensor
+    coarse: Tensor
+    refined: Tensor
+
+
+@torch.no_grad()
+def pose_errors(two_stage: TwoStage, objects: Sequence[ObjectModel], batches: Iterable[SceneBatch]) -> PoseErrors:
+    """Runs both stages on every batch."""
     surface = [torch.as_tensor(item.centred_mesh.sample_points(POINTS, seed=2)).float() for item in objects]
+    rows: list[PoseErrors] = []
     for batch in batches:
         output = two_stage(Crops(batch.image, batch.K, batch.object_index))
-        rows["coarse"].append(_errors(output.coarse, batch, objects, surface))
-        rows["refined"].append(_errors(output.pose, batch, objects, surface))
-    stacked = {stage: torch.cat(parts) for stage, parts in rows.items()}
-    report: dict[str, Any] = {"samples": len(indices)}
-    report.update({stage: _summary(errors) for stage, errors in stacked.items()})
-    report["objects"] = {
-        item.class_id: {stage: _summary(errors[indices == i]) for stage, errors in stacked.items()}
-        for i, item in enumerate(objects)
-        if (indices == i).any()
-    }
+        coarse, refined = (_errors(pose, batch, objects, surface) for pose in (output.coarse, output.pose))
+        rows.append(PoseErrors(batch.object_index.cpu(), coarse, refined))
+    return PoseErrors(*(torch.cat(parts) for parts in zip(*rows)))
+
+
+def summarise(errors: PoseErrors, objects: Sequence[ObjectModel]) -> dict[str, Any]:
+    """Figures of a validation.
+
+    Returns:
+        {"samples", "coarse": figures, "refined": figures, "objects": {class_id: {"samples", "coarse", "refined"}}} with
+        figures {"recall" (ADD(-S) < 0.1 diameter), "angle_deg", "shift_mm", "depth_percent", "flipped"}: medians, and
+        the share of rotations that are more than 90 degrees off; symmetric equivalents count as right.
+    """
+    stages = {"coarse": errors.coarse, "refined": errors.refined}
+    report: dict[str, Any] = {"samples": len(errors.object_index)}
+    report.update({stage: _figures(rows) for stage, rows in stages.items()})
+    report["objects"] = {}
+    for i, item in enumerate(objects):
+        at = errors.object_index == i
+        if at.any():
+            parts = {stage: _figures(rows[at]) for stage, rows in stages.items()}
+            report["objects"][item.class_id] = {"samples": int(at.sum()), **parts}
     return report
 
 
@@ -69,11 +84,12 @@ def _errors(
     return out
 
 
-def _summary(errors: Tensor) -> dict[str, float]:
+def _figures(errors: Tensor) -> dict[str, float]:
     median = errors.median(dim=0).values
     return {
         "recall": round(float((errors[:, 0] < RECALL_THRESHOLD).float().mean()), 4),
         "angle_deg": round(float(median[1]), 2),
         "shift_mm": round(float(median[2]), 2),
         "depth_percent": round(float(median[3]) * 100, 2),
+        "flipped": round(float((errors[:, 1] > FLIP_DEG).float().mean()), 4),
     }

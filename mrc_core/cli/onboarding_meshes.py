@@ -1,0 +1,143 @@
+"""Mesh files into an objects.yaml with meshes of its own: units, names, checks."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from mrc_core.cli.mesh_names import mesh_names
+from mrc_core.cli.objects_file import with_symmetries
+from mrc_core.data.atomic_files import write_bytes
+from mrc_core.geometry import Mesh
+from mrc_core.geometry.mesh import METRES_PER_UNIT
+from mrc_core.geometry.mesh_diameter import point_set_diameter
+from mrc_core.geometry.mesh_loading import load_parts
+from mrc_core.inference.bundle import Bundle
+
+LIKELY_M = (0.02, 1.5)  # diameters of what a robot handles
+MANY_TRIANGLES = 200_000
+HEADER = """\
+# Written by `mrc-net onboard`. Symmetries may be edited here before training starts; the same command then goes on.
+# They are as in BOP's models_info: 4x4 matrices row by row, without the identity, and axes with a point on them (m).
+"""
+
+
+@dataclass(frozen=True)
+class NamedMesh:
+    """A mesh in metres with its class and the file that it came from; `unit_words` say how its unit was found."""
+
+    class_id: str
+    path: Path
+    mesh: Mesh
+    unit_words: str
+
+
+def read_meshes(paths: Sequence[str], unit: str | None) -> list[NamedMesh]:
+    """Reads mesh files.
+
+    Args:
+        unit: of all files; None: told by each mesh's size.
+
+    Raises:
+        FileNotFoundError, ValueError: a file cannot be used, or no class can be made of its name.
+    """
+    out = []
+    for name, path in zip(mesh_names(paths), map(Path, paths)):
+        chosen, words = (unit, f"{unit}, as given") if unit else likely_unit(path)
+        out.append(NamedMesh(name, path, Mesh.load(path, chosen), words))
+    return out
+
+
+def likely_unit(path: Path) -> tuple[str, str]:
+    """The unit that makes a graspable object of a mesh, and why.
+
+    glb files are in metres by definition, which is believed unless the size speaks against it. Of other files the first
+    of m, mm, cm and in that gives 2 cm to 1.5 m.
+
+    Raises:
+        FileNotFoundError, ValueError: the file cannot be read, or no unit makes sense.
+    """
+    vertices = np.concatenate([part.vertices for part in load_parts(path)])
+    if not np.isfinite(vertices).all():
+        raise ValueError(
+            f"mesh '{path}': {int((~np.isfinite(vertices)).any(axis=1).sum())} vertices are NaN or infinite"
+        )
+    size = point_set_diameter(vertices)
+    for unit in ("m", "mm", "cm", "in"):
+        if LIKELY_M[0] <= size * METRES_PER_UNIT[unit] <= LIKELY_M[1]:
+            if unit == "m":
+                return unit, "m, as glb files are" if path.suffix.lower() == ".glb" else "m, by its size"
+            return unit, f"{unit}, by its size (in m it would be {size:.3g} m)"
+    raise ValueError(
+        f"mesh '{path}' is {size:.4g} units across, which no unit makes a graspable object: pass --unit if it is one"
+    )
+
+
+def print_meshes(console: Console, meshes: Sequence[NamedMesh]) -> None:
+    """A table of sizes, and a line for everything that may make trouble."""
+    table = Table("class", "unit", title="objects", title_justify="left")
+    for heading in ("size, mm", "diameter, mm", "triangles", "colours"):
+        table.add_column(heading, justify="right")
+    for one in meshes:
+        mesh = one.mesh
+        size = " x ".join(f"{1000 * v:.0f}" for v in np.ptp(mesh.vertices, axis=0))
+        colours = (
+            "texture"
+            if mesh.texture is not None
+            else "vertices"
+            if mesh.vertex_colors is not None
+            else "none"
+        )
+        table.add_row(
+            one.class_id, one.unit_words, size, f"{1000 * mesh.diameter:.0f}", str(len(mesh.faces)), colours
+        )
+    console.print(table)
+    for one in meshes:
+        if one.mesh.texture is None and one.mesh.vertex_colors is None:
+            console.print(
+                f"! {one.class_id} has no colours and is learnt grey: give its mesh the object's colour, if you can"
+            )
+        if len(one.mesh.faces) > MANY_TRIANGLES:
+            console.print(
+                f"! {one.class_id} has many triangles: decimate it to {MANY_TRIANGLES} or less to train faster"
+            )
+
+
+def write_objects(
+    folder: Path, meshes: Sequence[NamedMesh], known: Bundle | None, known_path: str | None
+) -> Path:
+    """Writes meshes/ and objects.yaml: the objects of a bundle with their symmetries, then the new ones without.
+
+    Raises:
+        ValueError: a new class is in the bundle already.
+    """
+    twice = sorted({one.class_id for one in meshes} & set(known.class_ids if known else []))
+    if twice:
+        raise ValueError(f"{known_path} has a class {', '.join(twice)} already: rename the mesh file")
+    target = folder / "meshes"
+    target.mkdir(parents=True, exist_ok=True)
+    lines = [HEADER + "objects:"]
+    symmetries = {}
+    for item in known.objects if known else ():
+        shutil.copyfile(
+            Path(str(known_path)) / "meshes" / f"{item.class_id}.glb", target / f"{item.class_id}.glb"
+        )
+        lines.append(_entry(item.class_id, f"of {known_path}"))
+        symmetries[item.class_id] = item.symmetries
+    for one in meshes:
+        one.mesh.save(target / f"{one.class_id}.glb")
+        lines.append(_entry(one.class_id, f"from {one.path}, {one.unit_words}"))
+    path = folder / "objects.yaml"
+    write_bytes(path, with_symmetries("\n".join(lines) + "\n", symmetries).encode("utf-8"))
+    return path
+
+
+def _entry(class_id: str, origin: str) -> str:
+    origin = " ".join(origin.split())  # a line break in a file's name would end the comment
+    return f'# {origin}\n- class_id: "{class_id}"\n  mesh: "meshes/{class_id}.glb"\n  unit: m'

@@ -1,0 +1,140 @@
+"""Starting a run from the weights of an existing bundle: more objects, or more training, for a fraction of the time."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mrc_core.geometry.mesh import Mesh
+from mrc_core.geometry.objects import ObjectModel
+from mrc_core.inference.bundle import Bundle
+from mrc_core.model.config import MRCNetConfig
+from mrc_core.model.conventions import OURS
+from mrc_core.training.depth_limits import DepthSamples, shares_outside
+from mrc_core.training.learner import Learner
+
+DECODERS = "decoder.objects."
+FEW = 0.01  # of an object's samples
+
+
+@dataclass(frozen=True)
+class WarmStart:
+    """A bundle and which of its objects each object of the run is.
+
+    Attributes:
+        bundle: where the weights come from.
+        class_ids: of the run's objects.
+        known: place in the bundle of each of them, None for a new one.
+        renewed: classes that the bundle has, but with another mesh; they count as new.
+    """
+
+    bundle: Bundle
+    class_ids: tuple[str, ...]
+    known: tuple[int | None, ...]
+    renewed: tuple[str, ...]
+
+    def depth_limits(self, samples: DepthSamples, measured: Tensor) -> Tensor:
+        """Limits (N, 2): the bundle's for known objects, whose depth bins mean these; `measured` (N, 2) for new ones.
+
+        A range grows on a side where more than a few of the new samples lie outside of it. A few are labelled with the
+        last bin, as in any training; a range that grows gives every bin another meaning, which is then learnt again.
+        """
+        kept = measured.clone()
+        for i, place in enumerate(self.known):
+            if place is not None:
+                kept[i] = self.bundle.depth_limits[place]
+        wider = torch.stack(
+            [torch.minimum(kept[:, 0], measured[:, 0]), torch.maximum(kept[:, 1], measured[:, 1])], dim=-1
+        )
+        return torch.where(shares_outside(samples, kept) > FEW, wider, kept)
+
+    @torch.no_grad()
+    def load_into(self, learner: Learner) -> None:
+        """Copies the bundle's weights into network and averages; the optimiser stays fresh.
+
+        A new object keeps the random decoder that the network was built with. One that speaks for another object, or
+        for the mean of all, is sure of what is wrong and learns more slowly: docs/training.md has the measurement.
+        """
+        for name, value in learner.network.state_dict().items():  # shares memory with the network
+            there = self._name_there(name)
+            if there is not None:
+                value.copy_(self.bundle.weights[there])
+            learner.average[name].copy_(value)
+
+    def _name_there(self, name: str) -> str | None:
+        """What the bundle calls a weight of the network; None for those of a new object's decoder."""
+        if not name.startswith(DECODERS):
+            return name
+        number, rest = name[len(DECODERS) :].split(".", 1)
+        place = self.known[int(number)]
+        return None if place is None else f"{DECODERS}{place}.{rest}"
+
+    def describe(self) -> str:
+        """One line for the log: what was matched."""
+        kept = [name for name, place in zip(self.class_ids, self.known) if place is not None]
+        new = [
+            f"{name} (the bundle's has another mesh)" if name in self.renewed else name
+            for name, place in zip(self.class_ids, self.known)
+            if place is None
+        ]
+        return f"weights of the bundle; known objects: {', '.join(kept) or 'none'}; new: {', '.join(new) or 'none'}"
+
+    def provenance(self) -> dict[str, Any]:
+        """What the new bundle says about the old one."""
+        before = self.bundle.provenance
+        named = list(zip(self.class_ids, self.known))
+        return {
+            "classes": self.bundle.class_ids,
+            "known": [name for name, place in named if place is not None],
+            "new": [name for name, place in named if place is None],
+            **{key: before[key] for key in ("commit", "step", "samples_seen", "init") if key in before},
+        }
+
+
+def match_bundle(bundle: Bundle, objects: Sequence[ObjectModel], config: MRCNetConfig) -> WarmStart:
+    """Finds the run's objects in a bundle: an object is known where both its class and its mesh are the bundle's.
+
+    Raises:
+        ValueError: the bundle's network has other sizes than `config`, or its weights follow other conventions.
+    """
+    if bundle.conventions != OURS:
+        raise ValueError(
+            "--init: the bundle's weights were trained by another program and follow its conventions: they can be run, "
+            "but not trained further"
+        )
+    ours, theirs = config.model_dump(), bundle.config.model_dump()
+    keys = sorted({*ours, *theirs} - {"num_objects"})
+    differs = [f"{k} {theirs.get(k)} (here {ours.get(k)})" for k in keys if ours.get(k) != theirs.get(k)]
+    if differs:
+        raise ValueError(
+            f"--init: the bundle's network has other sizes: {', '.join(differs)}; set flavour and model in the "
+            "configuration to the bundle's, or leave --init out"
+        )
+    places = {item.class_id: i for i, item in enumerate(bundle.objects)}
+    known: list[int | None] = []
+    renewed = []
+    for item in objects:
+        place = places.get(item.class_id)
+        if place is not None and mesh_hash(item.mesh) != mesh_hash(bundle.objects[place].mesh):
+            place = None
+            renewed.append(item.class_id)
+        known.append(place)
+    return WarmStart(bundle, tuple(item.class_id for item in objects), tuple(known), tuple(renewed))
+
+
+def mesh_hash(mesh: Mesh) -> str:
+    """SHA-256 of the mesh's geometry, whatever the order of its vertices and faces and how they are shared.
+
+    A bundle's own copy of a mesh has the hash of the file that it was made of. Colours and textures are left out: a
+    decoder that knows the shape is the right start for another paint.
+    """
+    corners = mesh.vertices[mesh.faces].astype(np.float32) + np.float32(0)  # (F, 3, 3), and no -0
+    first = np.lexsort(corners.transpose(2, 0, 1)[::-1], axis=-1)[:, 0]  # the same triangle from any of its corners on
+    turned = np.stack([corners[np.arange(len(corners)), (first + i) % 3] for i in range(3)], axis=1).reshape(-1, 9)
+    return hashlib.sha256(turned[np.lexsort(turned.T[::-1])].tobytes()).hexdigest()
