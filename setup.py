@@ -21,6 +21,8 @@ LIBRARY = [
 ]
 
 EXTRAS = {
+    # The charts of the evaluation's report; the scores themselves need nothing more.
+    "report": ["matplotlib>=3.6"],
     # The second renderer, which the tests and the benchmark compare with. It needs EGL.
     "pyrender": ["pyrender-maintained"],
     # Reads and writes recorded bags without a ROS installation.
@@ -60,6 +62,7 @@ EXTRAS = {
 
 setup(
     packages=find_packages(include=["mrc_core", "mrc_core.*"]),
+    package_data={"mrc_core.reporting": ["page.css", "published/*.csv"]},
     install_requires=LIBRARY,
     extras_require=EXTRAS,
 )

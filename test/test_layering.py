@@ -23,6 +23,7 @@ ALLOWED = {
     "inference": ("model", "rendering", "geometry"),
     "training": ("model", "data", "evaluation", "inference", "geometry", "rendering.interface"),
     "visualisation": ("geometry", "rendering.interface"),
+    "reporting": ("geometry", "data", "evaluation", "visualisation", "rendering.interface"),
     "benchmarks": ("geometry", "rendering", "model", "inference", "data", "evaluation"),
     "cli": (
         "geometry",
@@ -33,6 +34,7 @@ ALLOWED = {
         "inference",
         "training",
         "visualisation",
+        "reporting",
         "benchmarks",
     ),
 }
@@ -122,6 +124,8 @@ def test_layers_of_the_library(path: Path):
         ("mrc_core.data.scenes", "from mrc_core.rendering import create_renderer"),
         ("mrc_core.data.scenes", "from mrc_core.rendering.warp_renderer import WarpRenderer"),
         ("mrc_core.evaluation.scores", "from mrc_core.inference import PoseEstimator"),
+        ("mrc_core.evaluation.summary", "from mrc_core.reporting import write_report"),
+        ("mrc_core.reporting.pictures", "from mrc_core.rendering import create_renderer"),
         ("mrc_core.inference.bundle", "from mrc_core.training.checkpoint import load"),
         ("mrc_core.inference.estimator", "from mrc_core.evaluation import add"),
         ("mrc_core.training.trainer", "from mrc_core.rendering.warp_renderer import WarpRenderer"),

@@ -89,7 +89,7 @@ def _write_images(root: Path, objects: Sequence[ObjectModel], instances: int) ->
     rng = torch.Generator().manual_seed(0)
     writer = SplitWriter(root, "test", masks=False)
     images = -(-instances // OBJECTS_PER_IMAGE)
-    scenes = {}
+    scenes: dict[int, list[int]] = {}
     for number in range(images):
         scenes.setdefault(1 + number // IMAGES_PER_SCENE, []).append(number)
     left = instances

@@ -15,16 +15,19 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from mrc_core.cli.evaluation_tables import print_problems, print_scores
+from mrc_core.cli.evaluation_tables import print_differences, print_problems, print_scores
 from mrc_core.cli.submission import Submission, class_of_objects, shape_problems
 from mrc_core.data.bop_dataset import BopDataset, Target
 from mrc_core.data.bop_detections import read_bop_detections
+from mrc_core.evaluation.comparison import compare
 from mrc_core.evaluation.evaluate import evaluate
 from mrc_core.evaluation.instances import instances
 from mrc_core.evaluation.results_file import PoseResult, read_results, results_file_name, write_results
 from mrc_core.evaluation.summary import Summary, summarise
 from mrc_core.inference import PoseEstimator
 from mrc_core.rendering import create_renderer
+from mrc_core.reporting import write_comparison, write_report, write_tables
+from mrc_core.reporting.plotting import require_matplotlib
 
 DESCRIPTION = """\
 Scores 6-DoF poses on a BOP data set (classic layout): AR of VSD, MSSD and MSPD, ADD(-S) recall, AUC, detection AP, in
@@ -88,35 +91,44 @@ def run(arguments: argparse.Namespace) -> int:
         raise ValueError("pass either --results CSV, or --bundle DIR with --detections JSON")
     if bool(arguments.bundle) != bool(arguments.detections):
         raise ValueError("--bundle and --detections belong together: poses start from detected boxes")
+    if not arguments.no_report:
+        require_matplotlib()  # now, and not after hours of scoring
     console = Console(stderr=True)
     dataset = BopDataset(arguments.dataset, arguments.split, arguments.dataset_name)
     targets = dataset.targets(arguments.targets)
     if arguments.bundle:
         summaries = [_run_bundle(arguments, dataset, targets, console)]
     else:
+        folders = _folders(arguments.results, arguments.output)
         summaries = [
-            _score_file(arguments, dataset, targets, Path(path), console) for path in _distinct(arguments.results)
+            _score_file(arguments, dataset, targets, path, folder, console) for path, folder in folders.items()
         ]
-    make_renderer = _renderers(arguments)
-    comparison = None
-    out = Console(width=None if sys.stdout.isatty() else 120)
-    if comparison is not None:
+    comparison = compare(summaries) if len(summaries) > 1 else None
+    if comparison is not None and not arguments.no_report:
         folder = Path(arguments.output or "out/evaluation/comparison")
-        page = write_comparison(folder, summaries, comparison, dataset, make_renderer)
-        console.print(f"comparison: {page}")
+        page = write_comparison(folder, summaries, comparison, dataset, _renderers(arguments))
+        console.print(f"comparison: {page}", soft_wrap=True)
     if arguments.json:
         content = [summary.to_json() for summary in summaries]
         print(json.dumps(content[0] if comparison is None else {"methods": content, **comparison.to_json()}))
-    else:
-        for summary in summaries:
-            print_scores(out, summary)
+        return 0
+    out = Console(width=None if sys.stdout.isatty() else 120)
+    for summary in summaries:
+        print_scores(out, summary)
+    if comparison is not None:
+        print_differences(out, comparison)
     return 0
 
 
-def _distinct(paths: Sequence[str]) -> list[str]:
+def _folders(paths: Sequence[str], output: str | None) -> dict[Path, Path]:
+    """A folder for each result file, of its own where there are several."""
     if len({Path(p).resolve() for p in paths}) < len(paths):
         raise ValueError("--results names a file twice")
-    return list(paths)
+    stems = [Path(p).stem for p in paths]
+    names = [stem if stems.count(stem) == 1 else f"{stem}_{i}" for i, stem in enumerate(stems, start=1)]
+    if output and len(paths) == 1:
+        return {Path(paths[0]): Path(output)}
+    return {Path(path): Path(output or "out/evaluation") / name for path, name in zip(paths, names)}
 
 
 def _renderers(arguments: argparse.Namespace) -> Any:
@@ -124,14 +136,14 @@ def _renderers(arguments: argparse.Namespace) -> Any:
 
 
 def _score_file(
-    arguments: argparse.Namespace, dataset: BopDataset, targets: list[Target], path: Path, console: Console
+    arguments: argparse.Namespace,
+    dataset: BopDataset,
+    targets: list[Target],
+    path: Path,
+    folder: Path,
+    console: Console,
 ) -> Summary:
     read = read_results(path)
-    several = len(arguments.results) > 1
-    if not arguments.output:
-        folder = Path("out/evaluation") / path.stem
-    else:
-        folder = Path(arguments.output) / path.stem if several else Path(arguments.output)
     problems = [f"{path.name}, {problem}" for problem in read.problems]
     return _score(arguments, dataset, targets, read.results, read.method, problems, folder, console)
 
@@ -158,7 +170,7 @@ def _run_bundle(
     with _bar(console, "poses, images") as progress:
         results, more = submission.run(targets, progress)
     write_results(folder / name, results)
-    console.print(f"result file: {folder / name}")
+    console.print(f"result file: {folder / name}", soft_wrap=True)
     return _score(arguments, dataset, targets, results, arguments.method, [*problems, *more], folder, console)
 
 
@@ -203,10 +215,10 @@ def _score(
     print_problems(console, evaluation)
     summary = summarise(evaluation)
     rows = instances(summary)
-    if arguments.no_report: return summary
-    from mrc_core.reporting import write_report
-    page = write_report(folder, summary, rows, dataset, None if arguments.no_report else make_renderer)
-    console.print(f"report: {page}")
+    if arguments.no_report:
+        write_tables(folder, summary, rows)
+    else:
+        console.print(f"report: {write_report(folder, summary, rows, dataset, make_renderer)}", soft_wrap=True)
     return summary
 
 

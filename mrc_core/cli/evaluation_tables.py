@@ -7,6 +7,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from mrc_core.evaluation.comparison import METRICS, Comparison, Difference
 from mrc_core.evaluation.evaluate import Evaluation
 from mrc_core.evaluation.summary import Summary
 
@@ -16,7 +17,7 @@ MOST_PROBLEMS = 12  # that are printed; all of them are in scores.json
 def print_problems(console: Console, evaluation: Evaluation) -> None:
     """The first problems, one a line, and whether the figures compare with published ones."""
     for problem in evaluation.problems[:MOST_PROBLEMS]:
-        console.print(f"! {problem}", highlight=False, markup=False)
+        console.print(f"! {problem}", highlight=False, markup=False, soft_wrap=True)
     more = len(evaluation.problems) - MOST_PROBLEMS
     if more > 0:
         console.print(f"! and {more} more problems, all of them in scores.json")
@@ -48,6 +49,30 @@ def print_scores(console: Console, summary: Summary) -> None:
         style="bold",
     )
     console.print(table)
+
+
+def print_differences(console: Console, comparison: Comparison) -> None:
+    """Each method against the first, in percentage points, with 95 % intervals."""
+    names = {"ar": "AR", "ar_vsd": "AR_VSD", "ar_mssd": "AR_MSSD", "ar_mspd": "AR_MSPD", "recall_add(-s)": "ADD(-S)"}
+    table = Table(
+        title=f"difference to {comparison.names[0]}, percentage points (95 % interval, bootstrap over images)",
+        title_justify="left",
+    )
+    table.add_column("method")
+    for metric in METRICS:
+        table.add_column(names[metric], justify="right")
+    for method in comparison.names[1:]:
+        row = comparison.of(method)
+        table.add_row(method, *(_difference(row[metric]) for metric in METRICS))
+    console.print(table)
+
+
+def _difference(one: Difference) -> str:
+    if one.difference is None:
+        return "-"
+    if one.low is None or one.high is None:
+        return f"{100 * one.difference:+.1f}"
+    return f"{100 * one.difference:+.1f} ({100 * one.low:+.1f} to {100 * one.high:+.1f})"
 
 
 def _cells(scores: Any, recall: float | None, auc_s: float | None, auc: float | None, ap: float | None) -> list[str]:

@@ -44,9 +44,9 @@ def class_of_objects(bundle: Bundle, dataset: BopDataset, given: dict[str, int])
             if given.get(class_id) == obj_id or (class_id not in given and class_id in names):
                 out[obj_id] = class_id
     if not out:
-        names = ", ".join(f"{i} ({item.name})" for i, item in dataset.objects.items())
+        numbered = ", ".join(f"{i} ({item.name})" for i, item in dataset.objects.items())
         raise ValueError(
-            f"no class of the bundle ({', '.join(bundle.class_ids)}) is an object of the data set ({names}): "
+            f"no class of the bundle ({', '.join(bundle.class_ids)}) is an object of the data set ({numbered}): "
             "say which is which with --class-map CLASS=NUMBER"
         )
     return out
@@ -65,9 +65,9 @@ def shape_problems(bundle: Bundle, dataset: BopDataset, classes: dict[int, str])
         off = float(np.abs(boxes[0] - boxes[1]).max())
         if off > limit:
             problems.append(
-                f"object {obj_id}: the mesh of class {class_id!r} is not the data set's model, their bounding boxes "
-                f"are up to {off * 1000:.0f} mm apart. If its origin or axes are others, every pose counts as wrong: train "
-                f"with {model.path.parent}"
+                f"object {obj_id}: the mesh of class {class_id!r} is not the data set's model: their boxes are "
+                f"up to {off * 1000:.0f} mm apart. If origin or axes differ, every pose counts as wrong: train with "
+                f"{model.path.parent}"
             )
     return problems
 

@@ -104,7 +104,7 @@ def read_rgb(path: Path) -> NDArray[np.uint8]:
     if pixels.dtype != np.uint8:
         top = max(float(pixels.max()), 1.0)
         pixels = np.round(pixels.astype(np.float64) * (255.0 / top))
-    return np.ascontiguousarray(pixels, dtype=np.uint8)
+    return np.array(pixels, dtype=np.uint8, order="C")  # a copy: Pillow lends its memory for reading alone
 
 
 def read_depth_m(path: Path, depth_scale: float) -> NDArray[np.float32]:

@@ -101,10 +101,10 @@ def _add_s_within(
     est: torch.Tensor, gt: torch.Tensor, points: torch.Tensor, corners: torch.Tensor, limit: float
 ) -> torch.Tensor:
     """ADD-S (P,), inf for pairs that are certainly farther apart than `limit`: no score asks how far, and looking for
-    the nearest points of another instance's pose takes longest of all.
+    the nearest points of another instance's pose takes longest.
 
-    Along any direction u a true point is at least u . (P_gt x) - max over y of u . (P_est y) from every estimated one; so
-    is the mean, with the points' mean for x.
+    Along any direction u a true point is at least u . (P_gt x) - max over y of u . (P_est y) from every estimated one;
+    so is the mean, with the points' mean for x.
     """
     middle = points.mean(dim=0)
     gap = transform_points(gt, middle[None]) - transform_points(est, middle[None])  # (P, 1, 3)

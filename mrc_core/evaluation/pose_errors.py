@@ -162,7 +162,7 @@ def _pixels(projection: Tensor, points: Tensor) -> Tensor:
 
 
 def _add_s_by_tree(est: np.ndarray, gt: np.ndarray, points: np.ndarray) -> list[float]:
-    """ADD-S of each pair of poses (B, 4, 4). The poses are shared out to threads: a tree's queries run outside of Python.
+    """ADD-S of each pair of poses (B, 4, 4). Threads share the poses: a tree's queries run outside of Python.
 
     Numpy alone: threads of torch's own would be in the way of these.
     """

@@ -33,8 +33,8 @@ class TargetErrors:
         detected: (E,) whether it is among the 100 best estimates of its image, which detection looks at.
         mssd: (E, G), metres; this and all other errors are inf where the estimate is not finite.
         mspd: (E, G), px at an image width of 640.
-        add, add_s: (min(E, count), min(G, count)), metres; add_s is inf too where it is certainly more than 0.1 m and 0.1
-            diameters: no score asks how much more.
+        add, add_s: (min(E, count), min(G, count)), metres; add_s is inf too where it is certainly more than 0.1 m and
+            0.1 diameters: no score asks how much more.
         vsd: (min(E, count), min(G, count), 10), one for each of VSD_TAUS, or None where it was not computed.
         model_gap: (min(G, count),) how far the depth picture lies from the model's visible surface at the true pose, in
             metres: a mean over pixels, each at most twice the tolerance of VSD. It tells how exact model and
