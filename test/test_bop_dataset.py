@@ -122,7 +122,8 @@ def cut(path):
         (lambda f: cut(f / "test/000001/depth/000000.png"), lambda d: d.depth_m(1, 0), "cut short or damaged"),
         (lambda f: cut(f / "test/000001/rgb/000000.png"), lambda d: d.rgb(1, 0), "cut short or damaged"),
         (lambda f: (f / "test/000001/depth/000000.png").unlink(), lambda d: d.depth_m(1, 0), "no depth picture"),
-        (lambda f: (f / "test/000001/scene_gt.json").unlink(), lambda d: d.images(1), "scene_gt.json is missing"),
+        (lambda f: (f / "test/000001/scene_camera.json").unlink(), lambda d: d.images(1), "scene_camera.json is"),
+        (lambda f: (f / "test/000001/scene_gt_info.json").unlink(), lambda d: d.images(1), "scene_gt_info.json is"),
         (lambda f: cut(f / "test/000001/scene_gt.json"), lambda d: d.images(1), "not valid JSON"),
         (lambda f: shutil.rmtree(f / "test/000001"), lambda d: d.images(1), "000001 is missing"),
         (
@@ -144,6 +145,14 @@ def test_what_is_missing_or_damaged_is_named(folder, harm, use, says):
     harm(folder)
     with pytest.raises(BopDataError, match=says):
         use(BopDataset(folder))
+
+
+def test_a_scene_may_come_without_its_ground_truth(folder):
+    (folder / "test/000001/scene_gt.json").unlink()
+    dataset = BopDataset(folder)
+    assert not dataset.has_ground_truth(1)
+    assert dataset.has_ground_truth(2)
+    assert all(image.ground_truth == () for image in dataset.images(1).values())
 
 
 def test_folders_that_are_no_data_set(folder, tmp_path):

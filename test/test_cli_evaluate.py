@@ -184,6 +184,18 @@ def test_the_demo_bundle_finds_its_objects(tmp_path, capsys):
     assert set(scores["objects"]) == {"1", "2", "3", "4"}
 
 
+def test_without_public_ground_truth_the_submission_is_written(folder, bundle, tmp_path, capsys):
+    mine = shutil.copytree(folder, tmp_path / "set")
+    for scene in (mine / "test").iterdir():
+        (scene / "scene_gt.json").unlink()
+        (scene / "scene_gt_info.json").unlink()
+    assert run(mine, *bundle_arguments(mine, bundle, tmp_path / "out")) == 0
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert "no ground truth" in captured.err
+    assert len(read_results(tmp_path / "out" / "MRC-Net_set-test.csv").results) > 5
+
+
 def test_a_class_is_told_by_name_or_by_the_user(folder, tmp_path, capsys):
     other = make_random_bundle(tmp_path / "other", class_ids=("thing", "disc"))
     arguments = bundle_arguments(folder, other, tmp_path / "out")

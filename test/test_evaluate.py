@@ -256,6 +256,15 @@ def test_a_missing_scene_is_named_and_the_rest_scored(folder):
         scores_of(BopDataset(folder), everything)
 
 
+def test_a_scene_without_ground_truth_is_named_and_the_rest_scored(folder):
+    everything = ground_truth_results(BopDataset(folder))
+    (folder / "test" / "000001" / "scene_gt.json").unlink()
+    scores = scores_of(BopDataset(folder), everything)
+    assert scores["ar"] == 1.0
+    assert not scores["is_complete"]
+    assert "scene 1: there is no scene_gt.json" in scores["problems"][0]
+
+
 def test_metres_for_millimetres_are_noticed(dataset):
     truths = ground_truth_results(dataset)
     near = moved(truths)

@@ -97,7 +97,10 @@ def run(arguments: argparse.Namespace) -> int:
     dataset = BopDataset(arguments.dataset, arguments.split, arguments.dataset_name)
     targets = dataset.targets(arguments.targets)
     if arguments.bundle:
-        summaries = [_run_bundle(arguments, dataset, targets, console)]
+        scored = _run_bundle(arguments, dataset, targets, console)
+        if scored is None:
+            return 0
+        summaries = [scored]
     else:
         folders = _folders(arguments.results, arguments.output)
         summaries = [
@@ -150,7 +153,8 @@ def _score_file(
 
 def _run_bundle(
     arguments: argparse.Namespace, dataset: BopDataset, targets: list[Target], console: Console
-) -> Summary:
+) -> Summary | None:
+    """Writes the bundle's result file and scores it; None where the data set's ground truth is not public."""
     plain = re.sub(r"[^A-Za-z0-9]", "", dataset.name)  # '_' and '-' part the names in a result file's name
     name = results_file_name(arguments.method, plain, arguments.split)
     folder = Path(arguments.output or f"out/evaluation/{Path(name).stem}")
@@ -171,7 +175,12 @@ def _run_bundle(
         results, more = submission.run(targets, progress)
     write_results(folder / name, results)
     console.print(f"result file: {folder / name}", soft_wrap=True)
-    return _score(arguments, dataset, targets, results, arguments.method, [*problems, *more], folder, console)
+    problems += more
+    if not any(dataset.has_ground_truth(scene_id) for scene_id in {one.scene_id for one in targets}):
+        print_problems(console, problems)
+        console.print("this split has no ground truth (scene_gt.json): the file is for the benchmark's server")
+        return None
+    return _score(arguments, dataset, targets, results, arguments.method, problems, folder, console)
 
 
 def _class_map(entries: Sequence[str]) -> dict[str, int]:
@@ -212,7 +221,7 @@ def _score(
             known_problems=problems,
             progress=progress,
         )
-    print_problems(console, evaluation)
+    print_problems(console, evaluation.problems, evaluation.is_complete)
     summary = summarise(evaluation)
     rows = instances(summary)
     if arguments.no_report:

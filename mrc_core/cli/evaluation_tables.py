@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
 from mrc_core.evaluation.comparison import METRICS, Comparison, Difference
-from mrc_core.evaluation.evaluate import Evaluation
 from mrc_core.evaluation.summary import Summary
 
 MOST_PROBLEMS = 12  # that are printed; all of them are in scores.json
 
 
-def print_problems(console: Console, evaluation: Evaluation) -> None:
+def print_problems(console: Console, problems: Sequence[str], is_complete: bool = True) -> None:
     """The first problems, one a line, and whether the figures compare with published ones."""
-    for problem in evaluation.problems[:MOST_PROBLEMS]:
+    for problem in problems[:MOST_PROBLEMS]:
         console.print(f"! {problem}", highlight=False, markup=False, soft_wrap=True)
-    more = len(evaluation.problems) - MOST_PROBLEMS
+    more = len(problems) - MOST_PROBLEMS
     if more > 0:
         console.print(f"! and {more} more problems, all of them in scores.json")
-    if not evaluation.is_complete:
+    if not is_complete:
         console.print("! not everything could be scored: these figures do not compare with published ones")
 
 

@@ -116,8 +116,12 @@ class BopDataset:
         """Where a scene is."""
         return self.folder / f"{scene_id:06d}"
 
+    def has_ground_truth(self, scene_id: int) -> bool:
+        """Whether a scene comes with its poses; those of some test splits (ITODD, HB) are not public."""
+        return (self.scene_folder(scene_id) / "scene_gt.json").is_file()
+
     def images(self, scene_id: int) -> dict[int, BopImage]:
-        """All images of a scene by number.
+        """All images of a scene by number; without ground truth where the scene comes without.
 
         Raises:
             BopDataError: the scene or one of its files is missing or damaged.
@@ -209,8 +213,10 @@ class BopDataset:
         if not folder.is_dir():
             raise BopDataError(f"{folder} is missing: unpack the data set again")
         cameras = read_json(folder / "scene_camera.json")
-        truths = read_json(folder / "scene_gt.json")
-        infos = read_json(folder / "scene_gt_info.json")
+        truths = infos = {}
+        if self.has_ground_truth(scene_id):
+            truths = read_json(folder / "scene_gt.json")
+            infos = read_json(folder / "scene_gt_info.json")
         out = {}
         for key, camera in sorted(cameras.items(), key=lambda item: int(item[0])):
             try:

@@ -149,6 +149,13 @@ def _scenes(dataset: BopDataset, targets: Sequence[Target], problems: list[str])
             problems.append(f"scene {scene_id}: {error}; its {instances} instances are not scored")
             left_out += instances
             continue
+        if not dataset.has_ground_truth(scene_id):
+            problems.append(
+                f"scene {scene_id}: there is no scene_gt.json (not unpacked, or not public); its {instances} instances "
+                "are not scored"
+            )
+            left_out += instances
+            continue
         good = []
         for one in mine:
             lack = _what_lacks(dataset, images, one)
