@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
+from mrc_core.data.atomic_files import write_bytes
 from mrc_core.data.bop_objects import BopObject
 from mrc_core.evaluation.matching import match_without_limit
 from mrc_core.evaluation.summary import Summary
@@ -150,15 +152,16 @@ COLUMNS = [
 
 def write_instances_csv(path: Path, rows: Sequence[Instance]) -> None:
     """Every instance with all its errors, one a line; empty cells are unknown, `inf` is a missing estimate."""
-    with path.open("w", newline="", encoding="utf-8") as file:
-        table = csv.writer(file)
-        table.writerow(COLUMNS)
-        for one in rows:
-            ids = [one.scene_id, one.image_id, one.obj_id, one.name, one.gt_id]
-            numbers = [one.visible, one.distance_m, one.diameter, one.score, one.time_s]
-            numbers += [one.mssd, one.mspd, one.add, one.add_s, math.nan if one.vsd is None else one.vsd]
-            numbers += [math.degrees(one.rotation_rad), one.translation_m, *np.degrees(one.turn), *one.direction]
-            table.writerow([*ids, *map(_cell, numbers), int(one.is_right), _cell(one.model_gap)])
+    text = io.StringIO(newline="")
+    table = csv.writer(text, lineterminator="\n")
+    table.writerow(COLUMNS)
+    for one in rows:
+        ids = [one.scene_id, one.image_id, one.obj_id, one.name, one.gt_id]
+        numbers = [one.visible, one.distance_m, one.diameter, one.score, one.time_s]
+        numbers += [one.mssd, one.mspd, one.add, one.add_s, math.nan if one.vsd is None else one.vsd]
+        numbers += [math.degrees(one.rotation_rad), one.translation_m, *np.degrees(one.turn), *one.direction]
+        table.writerow([*ids, *map(_cell, numbers), int(one.is_right), _cell(one.model_gap)])
+    write_bytes(path, text.getvalue().encode("utf-8"))
 
 
 def _cell(value: float) -> str:

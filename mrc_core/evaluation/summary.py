@@ -87,8 +87,8 @@ class Summary:
             **asdict(self.total),
             **asdict(self.detection),
             "recall_add(-s)": self.add[first]["all"].recall,
-            "auc_add(-s)": self.add[first]["mean"].auc,
-            "auc_add_s_mean": _mean([s.auc_add_s for s in self.objects.values()]),
+            "auc_add(-s)": self.add[first]["all"].auc,
+            "auc_add_s_mean_of_objects": _mean([s.auc_add_s for s in self.objects.values()]),
             "add(-s)": {
                 name: {
                     "symmetric_objects": sorted(self.symmetric[name]),

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 PAGE_WIDTH_IN = 11.6
+LEAST_PERCENT = 0.05  # of a diameter; smaller errors are drawn there
 NAMED_CURVES = 8  # more objects than these are grey
 Curves = Mapping[str, Sequence[float]]
 """Recall (10) by kind of error, see `recall_curves`."""
@@ -26,7 +27,7 @@ _PANELS = (
     ("mspd", "MSPD", MSPD_THRESHOLDS_PX, "threshold in px at 640 px width"),
 )
 
-_LOG_TICKS = (0.01, 0.1, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500)
+_LOG_TICKS = (0.1, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500)
 
 
 def recall_chart(total: Curves, others: Mapping[str, Curves], colours: Mapping[str, str], title: str) -> str:
@@ -88,7 +89,9 @@ def groups_chart(columns: Sequence[tuple[str, str, Sequence[Group]]], title: str
             below.set_ylabel("MSSD, % of the diameter" if first else "")
         quartiles = [group.quartiles for _, _, groups in columns for group in groups if group.quartiles]
         known = [100 * edge for one in quartiles for edge in (one[0], one[2])]
-        axes[1][0].set_ylim(max(min([*known, 4]) * 0.7, 1e-2), max([*known, 60]) * 1.4)  # axes share it
+        axes[1][0].set_ylim(
+            max(min([*known, 4]) * 0.7, 0.8 * LEAST_PERCENT), max([*known, 60]) * 1.4
+        )  # axes share it
 
     return chart(PAGE_WIDTH_IN, 4.8, title, draw)
 
@@ -112,7 +115,7 @@ def _error_bars(axis: Axes, groups: Sequence[Group]) -> None:
     axis.axhspan(5, 50, color="#f3f5f8", linewidth=0)
     for i, group in enumerate(groups):
         if group.quartiles is not None:
-            low, middle, high = (max(100 * v, 1e-3) for v in group.quartiles)
+            low, middle, high = (max(100 * v, LEAST_PERCENT) for v in group.quartiles)
             axis.plot([i, i], [low, high], "-", color="#9db7d6", linewidth=7, solid_capstyle="butt")
             axis.plot(i, middle, "o", color=ACCENT, markersize=5)
     axis.set_yscale("log")
@@ -133,7 +136,7 @@ def latency_chart(seconds: Sequence[float], title: str) -> str:
 
     def draw(figure: Figure) -> None:
         axis = figure.subplots()
-        top = max(float(values.max()) * 1.05, 1.0)
+        top = max(float(values.max()) * 1.05, 1.25 * p95, 1.0)  # room for its label
         axis.hist(values, bins=np.linspace(0, top, 36).tolist(), color="#9db7d6", linewidth=0)
         ceiling = axis.get_ylim()[1] * 1.18
         axis.set_ylim(0, ceiling)

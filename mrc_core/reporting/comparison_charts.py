@@ -30,7 +30,7 @@ def method_colour(place: int) -> str:
 
 
 def forest_chart(panels: Sequence[tuple[str, Forest]], title: str) -> str:
-    """Differences to the baseline in percent points: a point, and its 95 % interval as a line.
+    """Differences to the baseline in percentage points: a point, and its 95 % interval as a line.
 
     Args:
         panels: a title and lines for each.
@@ -70,7 +70,7 @@ def _draw_forest(axis: Axes, name: str, forest: Forest) -> None:
     axis.set_xlim(-reach, reach)
     axis.set_yticks(range(len(forest)), [label for label, _ in forest])
     axis.set_title(name)
-    axis.set_xlabel("difference, percent points")
+    axis.set_xlabel("difference, percentage points")
     axis.tick_params(axis="y", length=0, labelcolor=INK)
     axis.spines["left"].set_visible(False)
     axis.grid(axis="y", visible=False)

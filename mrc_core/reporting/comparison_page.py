@@ -165,7 +165,7 @@ def _differences(summaries: Sequence[Summary], comparison: Comparison) -> str:
     panels = [("All objects", by_metric), (f"{METRIC_NAMES[main]} by object", by_object)]
     body = forest_chart(panels, "differences with intervals")
     body += note(
-        f"Percent points to {comparison.names[0]}, with 95 % intervals: {comparison.samples} times the "
+        f"Percentage points to {comparison.names[0]}, with 95 % intervals: {comparison.samples} times the "
         f"{comparison.images} images were drawn anew, with replacement, the same ones for all methods. Full points: "
         "the interval leaves zero out. One interval in twenty does so by chance; look at several objects with that "
         "in mind."
@@ -240,7 +240,7 @@ def _gallery(names: Sequence[str], chosen: Sequence[Sequence[Instance]], picture
             f"{100 * first.visible:.0f} % visible"
         )
         errors = "".join(
-            f"<br>{swatch(OUTLINE_COLOURS[i % len(OUTLINE_COLOURS)], name)}: {escape(errors_text(one))}"
+            f"<br>{swatch(OUTLINE_COLOURS[i % len(OUTLINE_COLOURS)], name)}: {escape(errors_text(one, short=True))}"
             for i, (one, name) in enumerate(zip(group, names))
         )
         cards.append(

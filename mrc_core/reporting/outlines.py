@@ -67,7 +67,7 @@ class Outlines:
         scale = float(np.clip(RENDERED_PX / max(x1 - x0, y1 - y0), 1.0, MOST_ENLARGED))
         wanted = (round((y1 - y0) * scale), round((x1 - x0) * scale))
         mask = (
-            self._render(index, cam_from_obj, crop_from_image(x0, y0, scale) @ K, wanted)
+            self._render(index, cam_from_obj, window_from_image(x0, y0, scale) @ K, wanted)
             .mask[0]
             .cpu()
             .numpy()
@@ -82,7 +82,9 @@ class Outlines:
         if index is None or not np.isfinite(cam_from_obj).all():
             return None
         # twice as large, then averaged: smooth edges whatever the renderer's supersampling
-        rendered = self._render(index, cam_from_obj, crop_from_image(0, 0, 2) @ K, (2 * size[0], 2 * size[1]))
+        rendered = self._render(
+            index, cam_from_obj, window_from_image(0, 0, 2) @ K, (2 * size[0], 2 * size[1])
+        )
         both = torch.cat(
             [rendered.rgb[0].clamp(0, 1), rendered.coverage[:1].to(rendered.rgb.dtype)]
         )  # (4, 2H, 2W)
@@ -100,7 +102,7 @@ class Outlines:
         )
 
 
-def crop_from_image(x0: float, y0: float, scale: float) -> Array:
+def window_from_image(x0: float, y0: float, scale: float) -> Array:
     """The map (3, 3) from pixels of an image to those of an enlarged window whose first pixel is (x0, y0).
 
     The centre of pixel (c, r) is at (c, r): enlarging keeps the corners of pixels in place, not their centres.

@@ -140,8 +140,8 @@ def caption(one: Instance) -> str:
     return f"{head}<br>{errors_text(one)}"
 
 
-def errors_text(one: Instance) -> str:
-    """The errors of an instance in one line."""
+def errors_text(one: Instance, short: bool = False) -> str:
+    """The errors of an instance in one line; a short one leaves out those in pixels."""
     if one.est is None:
         return "no estimate"
     parts = [
@@ -150,6 +150,8 @@ def errors_text(one: Instance) -> str:
         f"turn {math.degrees(one.rotation_rad):.1f}°",
         f"shift {1e3 * one.translation_m:.1f} mm",
     ]
+    if short:
+        del parts[1]
     return " · ".join(part.replace(" ", "\u00a0") for part in parts)  # lines break between figures alone
 
 

@@ -26,7 +26,7 @@ from mrc_core.reporting.drawing import (
     outline_path,
     panel,
 )
-from mrc_core.reporting.outlines import MakeRenderer, Outlines, crop_from_image
+from mrc_core.reporting.outlines import MakeRenderer, Outlines, window_from_image
 from mrc_core.visualisation import object_colours
 
 Array = NDArray[np.float64]
@@ -127,7 +127,7 @@ class Pictures:
         x0, y0, side = self._window(one, estimates, image_K, picture.shape[:2])
         crop = _cut(picture, x0, y0, side)
         scale = CROP_PX / side
-        K, size, key = crop_from_image(x0, y0, scale) @ image_K, (CROP_PX, CROP_PX), self._key()
+        K, size, key = window_from_image(x0, y0, scale) @ image_K, (CROP_PX, CROP_PX), self._key()
         panels = [panel(size, image_element(crop, size, key), f"{one.name}, picture")]
         if self._outlines is None:
             return "".join(panels)
