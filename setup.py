@@ -21,6 +21,8 @@ LIBRARY = [
 ]
 
 EXTRAS = {
+    # The charts of the evaluation's report; the scores themselves need nothing more.
+    "report": ["matplotlib>=3.7"],
     # The second renderer, which the tests and the benchmark compare with. It needs EGL.
     "pyrender": ["pyrender-maintained"],
     # Curves and pictures of training runs; without it they are left out.
@@ -62,6 +64,7 @@ EXTRAS = {
 
 setup(
     packages=find_packages(include=["mrc_core", "mrc_core.*"]),
+    package_data={"mrc_core.reporting": ["page.css", "published_*.csv"]},
     install_requires=LIBRARY,
     extras_require=EXTRAS,
 )

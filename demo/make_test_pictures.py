@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Make a test set of pictures that no training run sees: scenes drawn here, rendered by Blender's Cycles, as BOP has it.
+"""Make a test set of pictures that no training run sees: drawn here, rendered by Blender's Cycles, as BOP has it.
 
     PYTHONPATH=. .venv/bin/python demo/make_test_pictures.py --blender-python ~/blender-env/bin/python
 

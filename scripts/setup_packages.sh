@@ -54,4 +54,4 @@ retry="Nothing is lost: the same command goes on from here once the cause (netwo
 echo "set-up: the pinned packages of constraints.txt (some minutes the first time: torch, OpenCV, ROS 2)"
 "$python" -m pip install -qq -c constraints.txt pip setuptools || stop "pip could not install." "$retry"
 "$python" -m pip install -qq -c constraints.txt --no-build-isolation \
-    -e '.[pyrender,train,bags,test,lint,ros,ros-build]' || stop "pip could not install." "$retry"
+    -e '.[report,train,pyrender,bags,test,lint,ros,ros-build]' || stop "pip could not install." "$retry"

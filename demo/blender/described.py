@@ -8,8 +8,12 @@ Renders every picture of FOLDER/descriptions whose raw one is not in FOLDER/raw.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
+import os
+import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -34,6 +38,8 @@ def build_scene(folder: Path, content: dict[str, Any], samples: int, threads: in
     size = (content["size"][0], content["size"][1])
     scene = empty_scene(size, samples, threads, content["seed"])
     scene.view_settings.view_transform = "Raw"
+    scene.render.image_settings.file_format = "TIFF"  # Blender's 16-bit PNGs make libpng complain
+    scene.render.image_settings.tiff_codec = "DEFLATE"
     scene.render.image_settings.color_depth = "16"
     scene.render.dither_intensity = 0.0
     scene.cycles.film_exposure = 1.0 / content["raw_white"]
@@ -109,6 +115,20 @@ def _expose(
     scene.frame_set(MID_FRAME)
 
 
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Blender writes hundreds of lines a picture, not through Python; errors come through."""
+    sys.stdout.flush()
+    kept = os.dup(1)
+    try:
+        with open(os.devnull, "w") as nowhere:
+            os.dup2(nowhere.fileno(), 1)
+        yield
+    finally:
+        os.dup2(kept, 1)
+        os.close(kept)
+
+
 def render_missing(folder: Path, samples: int, threads: int) -> None:
     """Renders what is described and not there."""
     contents = [json.loads(path.read_text()) for path in sorted((folder / "descriptions").glob("*.json"))]
@@ -116,7 +136,8 @@ def render_missing(folder: Path, samples: int, threads: int) -> None:
     start = time.monotonic()
     for done, content in enumerate(missing, start=1):
         began = time.monotonic()
-        render_to(build_scene(folder, content, samples, threads), folder / content["raw"])
+        with _quiet():
+            render_to(build_scene(folder, content, samples, threads), folder / content["raw"])
         now = time.monotonic()
         left = (now - start) / done * (len(missing) - done)
         print(

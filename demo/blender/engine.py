@@ -38,7 +38,7 @@ def empty_scene(size: tuple[int, int], samples: int, threads: int, seed: int = 0
 
 
 def render_to(scene: bpy.types.Scene, path: Path) -> None:
-    """Render to a PNG; the file appears only when it is complete."""
+    """Render to a file, in the scene's format; it appears only when it is complete."""
     unfinished = path.with_name("unfinished-" + path.name)
     scene.render.filepath = str(unfinished)
     bpy.ops.render.render(write_still=True)

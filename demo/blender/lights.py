@@ -83,6 +83,8 @@ def add_sky(scene: bpy.types.Scene, sky: dict[str, Any]) -> None:
         raise ValueError(f"a light of the kind {sky['kind']!r} is not known")
     links.new(source.outputs["Color"], nodes["Background"].inputs["Color"])
     nodes["Background"].inputs["Strength"].default_value = sky["strength"]
+    # a map of where the light comes from takes seconds at its usual size, and these skies are smooth
+    world.cycles.sampling_method, world.cycles.sample_map_resolution = "MANUAL", 256
     scene.world = world
 
 

@@ -2,7 +2,7 @@
 
     FOLDER/descriptions/000001_000003.json
     FOLDER/shapes/0123456789abcdef.npz      vertices, normals, faces, and uv with texture, or colors
-    FOLDER/raw/000001_000003_89abcdef.png   what Blender makes of it: 16 bits, linear, 65535 is RAW_WHITE
+    FOLDER/raw/000001_000003_89abcdef.tif   what Blender makes of it: 16 bits, linear, 65535 is RAW_WHITE
 
 A raw picture's name ends in a hash of all that it depends on, so that one of another description is not taken for it.
 """
@@ -85,7 +85,7 @@ def describe(picture: Picture) -> dict[str, Any]:
         "things": things,
     }
     digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:8]
-    name = f"raw/{picture.scene_id:06d}_{picture.image_id:06d}_{digest}.png"
+    name = f"raw/{picture.scene_id:06d}_{picture.image_id:06d}_{digest}.tif"
     # developing comes after rendering: the raw picture does not depend on it
     return content | {
         "scene_id": picture.scene_id,
