@@ -81,6 +81,18 @@ def test_depths_are_those_of_the_batch(generator):
     assert torch.equal(tau_z, site_from_translation(batch.cam_from_obj[:, :3, 3], batch.K, 128)[1])
 
 
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_on_a_gpu_a_batch_looks_the_same(generator):
+    probe = create_renderer("warp", [simplified(mesh) for mesh in MESHES], device="cuda")
+    camera = create_renderer("warp", MESHES, device="cuda", supersample=2, approximate=True)
+    diameters = torch.tensor([ITEM.diameter])
+    there = SceneGenerator(probe, camera, diameters, MESHES, 128, SceneConfig(), 5).batch(3, 16)
+    here = generator.batch(3, 16)
+    assert {value.device.type for value in vars(there).values()} == {"cuda"}
+    assert (there.cam_from_obj.cpu() - here.cam_from_obj).abs().max() < 1e-5
+    assert (there.image.cpu() - here.image).abs().mean() < 0.01
+
+
 # ---- pictures and truth ----------------------------------------------------------------------------------------------
 def test_shapes_and_ranges(generator):
     batch = generator.batch(0, 8)

@@ -280,7 +280,7 @@ def test_the_bundle_that_training_leaves_runs(tmp_path):
 
 
 def test_the_best_bundle_stays_when_a_later_validation_is_worse(tmp_path, monkeypatch):
-    recalls = iter([0.5, 0.7, 0.6])
+    recalls = iter([0.5, 0.7, 0.6, 0.65, 0.9])
 
     def told(errors, objects):
         report = summarise(errors, objects)
@@ -291,7 +291,12 @@ def test_the_best_bundle_stays_when_a_later_validation_is_worse(tmp_path, monkey
     tiny_trainer(tmp_path, steps=3, validate_every=1).train()
     assert Bundle.load(tmp_path / "best_bundle").provenance["step"] == 2
     assert Bundle.load(tmp_path / "bundle").provenance["step"] == 3
-    assert load_checkpoint(tmp_path / "checkpoint.safetensors")[1]["best"] == 0.7
+    resumed = tiny_trainer(tmp_path, steps=5, validate_every=1)
+    resumed.resume()
+    assert resumed.state.best == 0.7
+    resumed.train()
+    assert Bundle.load(tmp_path / "best_bundle").provenance["step"] == 5
+    assert load_checkpoint(tmp_path / "checkpoint.safetensors")[1]["best"] == 0.9
 
 
 def test_validation_of_known_poses():

@@ -65,7 +65,7 @@ class Camera:
         # a crop pixel that is the mean of several of the sensor's has less of their noise
         light = self._noisy(light, scale.clamp(max=1), draws)
         picture = toned(light, draws)
-        coded = draws.chance(config.jpeg_fraction).cpu().nonzero().squeeze(1).to(scene.device)
+        coded = Draws(len(scene), rng).chance(config.jpeg_fraction).nonzero().squeeze(1).to(scene.device)
         quality = draws.uniform(*config.jpeg_quality)
         shift = torch.randint(16, (2,), generator=rng).tolist()
         if len(coded):

@@ -7,6 +7,7 @@ left out.
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -60,6 +61,7 @@ def _coded(plane: Tensor, table: Tensor) -> Tensor:
     return (rounded @ basis).unflatten(4, (8, 8)).transpose(3, 4).reshape(plane.shape)
 
 
+@lru_cache(maxsize=8)
 def _basis(device: torch.device) -> Tensor:
     """The cosines of a block as rows (64, 64), orthonormal."""
     k = torch.arange(8, dtype=torch.float64)

@@ -92,7 +92,7 @@ class LayoutSampler:
         among = self.probe.render_scenes(
             what.image_index, what.mesh_index, what.cam_from_obj, probe_K, size
         ).instance
-        inside = inside_image(probe_from_image, PROBE_SIZE, self.config).to(self.probe.device)
+        inside = inside_image(probe_from_image.to(self.probe.device), PROBE_SIZE, self.config)
         seen = (among == rows.to(among)[:, None, None]) & inside
         fraction = seen.sum(dim=(1, 2)) / alone.sum(dim=(1, 2)).clamp(min=1)
         whole = torch.rand(count, generator=rng) < self.config.amodal_fraction
@@ -104,5 +104,5 @@ class LayoutSampler:
 
 def inside_image(crop_from_img: Tensor, size: int, config: SceneConfig) -> Tensor:
     """Which pixels (B, size, size) of crops, given by their maps (B, 3, 3), lie inside of the image."""
-    bounds = torch.tensor([-0.5, -0.5, config.image_width - 0.5, config.image_height - 0.5])
+    bounds = crop_from_img.new_tensor([-0.5, -0.5, config.image_width - 0.5, config.image_height - 0.5])
     return box_map(transform_boxes(crop_from_img, bounds.expand(len(crop_from_img), 4)), size).squeeze(1) > 0

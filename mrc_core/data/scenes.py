@@ -117,14 +117,15 @@ class SceneGenerator:
 
         sensor_width = Draws(count, rng).log_uniform(*self.config.sensor_width)
         crop_per_sensor = to_crop[:, 0, 0] * self.config.image_width / sensor_width
+        to_crop = to_crop.to(device)
         rgb = self._camera.shoot(light, crop_per_sensor, self._off_axis(to_crop), rng)
         hidden, colour = blank_patches(size, self.config.patch_fraction, Draws(count, rng, device))
-        inside = inside_image(to_crop, size, self.config).to(device)
+        inside = inside_image(to_crop, size, self.config)
         # beyond the image's border a crop is black
         rgb = torch.where(hidden, colour, rgb) * inside[:, None]
         target = rendering.instance == torch.arange(count, device=device)[:, None, None]
         seen = target & inside & ~hidden.squeeze(1)
-        boxes = transform_boxes(to_crop, layout.box_xyxy_px).to(device)
+        boxes = transform_boxes(to_crop, layout.box_xyxy_px.to(device))
         return SceneBatch(
             image=torch.cat([rgb, box_map(boxes, size, BOX_MAP_GROWTH)], dim=1),
             K=K_crop.to(device),
@@ -182,8 +183,8 @@ class SceneGenerator:
     def _off_axis(self, to_crop: Tensor) -> Tensor:
         """Distances (B, 1, S, S) of the crops' pixels from the image's middle, over half of its diagonal."""
         width, height = self.config.image_width, self.config.image_height
-        axis = torch.arange(self.crop_size)
+        axis = torch.arange(self.crop_size, device=to_crop.device)
         x = (axis - to_crop[:, 0, 2, None]) / to_crop[:, 0, 0, None] - (width - 1) / 2
         y = (axis - to_crop[:, 1, 2, None]) / to_crop[:, 1, 1, None] - (height - 1) / 2
         squared = (x**2)[:, None, None, :] + (y**2)[:, None, :, None]
-        return (squared.sqrt() / (0.5 * (width**2 + height**2) ** 0.5)).clamp(max=1.2).to(self.device)
+        return (squared.sqrt() / (0.5 * (width**2 + height**2) ** 0.5)).clamp(max=1.2)
