@@ -85,7 +85,7 @@ def test_the_table_shows_percent(folder, truth_csv, tmp_path, capsys):
     out = capsys.readouterr().out
     assert "wedge" in out
     assert "100.0" in out
-    assert "AR_MSSD" in out
+    assert "MSSD" in out
 
 
 def test_two_files_are_compared(folder, truth_csv, shifted_csv, tmp_path, capsys):
@@ -121,6 +121,8 @@ def test_bad_lines_are_named_and_the_rest_is_scored(folder, truth_csv, tmp_path,
         (["--bundle", "b"], "belong together"),
         (["--results", "TRUTH", "--split", "val"], "no split 'val'"),
         (["--results", "TRUTH", "--targets", "none.json"], "none.json is missing"),
+        (["--results", "TRUTH", "--vsd-delta-mm", "-3"], "millimetres, 1 to 200"),
+        (["--results", "TRUTH", "--vsd-delta-mm", "nan"], "millimetres, 1 to 200"),
     ],
 )
 def test_one_clear_line_for_what_cannot_be_done(folder, truth_csv, tmp_path, capsys, arguments, says):
@@ -205,6 +207,8 @@ def test_a_class_is_told_by_name_or_by_the_user(folder, tmp_path, capsys):
     assert "no class for the objects 3" in capsys.readouterr().err
     assert run(folder, *arguments, "--class-map", "thing=8") == 1
     assert "--class-map thing=8: the bundle has thing, disc" in capsys.readouterr().err
+    assert run(folder, *arguments, "--class-map", "thing=1", "disc=1") == 1
+    assert "names object 1 twice" in capsys.readouterr().err
     # a box for a wedge: the shapes differ, which is said
     assert run(folder, *arguments, "--no-report", "--no-vsd", "--class-map", "thing=3") == 0
     assert "is not the data set's model" in capsys.readouterr().err

@@ -376,3 +376,24 @@ def test_pairs_that_are_far_apart_are_left_out_of_add_s_alone(dataset):
                 assert value == pytest.approx(exact, abs=1e-12) if math.isfinite(value) else exact > limit
     assert far > 0
     assert near > 10
+
+
+def test_what_makes_figures_worth_less_is_said(folder):
+    truths = ground_truth_results(BopDataset(folder))
+    scores = scores_of(BopDataset(folder), [*truths, truths[0]])
+    assert scores["problems"] == ["1 estimates are there more than once, to the last digit: detection AP counts each"]
+    first = [row for row in truths if (row.scene_id, row.image_id) != (1, 0)]
+    assert "1 of 6 images with targets have no estimate" in scores_of(BopDataset(folder), first)["problems"][0]
+    (folder / "models_eval" / "obj_000001.ply").write_bytes(b"ply\nformat binary")
+    scores = scores_of(BopDataset(folder), truths)
+    assert scores["ar"] == 1.0
+    assert not scores["is_complete"]
+    assert "object 1: " in scores["problems"][0]
+    shutil.rmtree(folder / "models_eval")
+    assert "there is no models_eval/" in scores_of(BopDataset(folder), truths)["problems"][0]
+
+
+def test_names_of_data_sets_are_the_benchmarks(folder):
+    assert BopDataset(folder, name="YCB-V").name == "ycbv"
+    assert BopDataset(folder, name="T-LESS").name == "tless"
+    assert BopDataset(folder, name="my_set").name == "my_set"

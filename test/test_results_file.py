@@ -104,6 +104,13 @@ def test_a_file_without_a_good_line_is_an_error(tmp_path):
         read_results(tmp_path / "x.csv")
 
 
+def test_columns_in_another_order_are_refused(tmp_path):
+    path = tmp_path / "x.csv"
+    path.write_text("obj_id,im_id,scene_id,score,R,t,time\n" + GOOD + "\n")
+    with pytest.raises(ValueError, match="needed are scene_id,im_id,obj_id"):
+        read_results(path)
+
+
 def test_names_of_files():
     assert results_file_name("MRC-Net", "ycbv", "test") == "MRC-Net_ycbv-test.csv"
     assert method_name("a/gdrnpp-pbr_tless-test_1234.csv") == "gdrnpp-pbr"

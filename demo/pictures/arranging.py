@@ -7,13 +7,12 @@ carries the other, and then a plane parts them: what carries is below its flat t
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from .resting import Rest, find_top, pose_on, rest_poses, stands_firmly, table_top
+from .resting import find_top, pose_on, stands_firmly, table_top
 from .things import Placed, Prop
 
 Array = NDArray[np.float64]
@@ -61,7 +60,7 @@ class Arrangement:
         return True
 
     def put_upon(
-        self, prop: Prop, rest: Rest, rotation: Array, carrier: int, rng: np.random.Generator, obj_id: int = 0
+        self, prop: Prop, rotation: Array, carrier: int, rng: np.random.Generator, obj_id: int = 0
     ) -> bool:
         """Sets a prop on the top of the prop number `carrier`; False where it would not stand firmly or not fit."""
         top = find_top(self.placed[carrier]) if self.placed[carrier].prop.carries else None
@@ -71,7 +70,7 @@ class Arrangement:
         for _ in range(TRIES_UPON):
             at = rng.uniform(low, high)
             pose = pose_on(top, prop, rotation, at)
-            if not stands_firmly(top, prop, pose, rest.centre):
+            if not stands_firmly(top, prop, pose):
                 continue
             stamp, first = _footprint(prop, pose)
             cell = np.rint(-self._corner / CELL_M).astype(int) + first
@@ -114,12 +113,6 @@ class Arrangement:
         ):
             return None
         return self._owner[row : row + height, column : column + width]
-
-
-@lru_cache(maxsize=64)
-def resting(prop: Prop) -> Rest:
-    """`rest_poses`, computed once."""
-    return rest_poses(prop)
 
 
 def _footprint(prop: Prop, pose: Array) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:

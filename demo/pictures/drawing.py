@@ -13,10 +13,10 @@ from objects.source.surface import Surface
 from mrc_core.geometry.objects import ObjectModel
 
 from . import furniture
-from .arranging import Arrangement, resting
+from .arranging import Arrangement
 from .lights import Light
 from .places import PLACES, Place
-from .resting import draw_rotation, turn_about_z
+from .resting import draw_rotation, resting, turn_about_z
 from .stationery import papers
 from .things import Part, Placed, Prop
 from .truth import Observer
@@ -118,7 +118,7 @@ def arrange(objects: Sequence[ObjectModel], place: Place, rng: Generator) -> Arr
         rotation = draw_rotation(resting(prop), STANDING, rng)
         carriers = table.carriers() if rng.random() < UPON else []
         rng.shuffle(carriers)
-        if not any(table.put_upon(prop, resting(prop), rotation, c, rng, int(number) + 1) for c in carriers):
+        if not any(table.put_upon(prop, rotation, c, rng, int(number) + 1) for c in carriers):
             table.put(prop, rotation, centre + rng.normal(0, 0.05, 2), int(number) + 1)
     for _ in range(int(rng.integers(5, 9))):
         _put_somewhere(table, _one_of(place.small, rng), centre, 0.10, rng)
@@ -154,9 +154,7 @@ def _put_somewhere(table: Arrangement, prop: Prop, centre: Array, spread_m: floa
     rotation = draw_rotation(resting(prop), 0.0, rng) if prop.tips else turn
     if rng.random() < 0.25 and prop.kind not in TO_THE_TABLE:
         carriers = table.carriers()
-        if carriers and table.put_upon(
-            prop, resting(prop), rotation, carriers[int(rng.integers(len(carriers)))], rng
-        ):
+        if carriers and table.put_upon(prop, rotation, carriers[int(rng.integers(len(carriers)))], rng):
             return
     table.put(prop, rotation, centre + rng.normal(0, spread_m, 2))
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
+from functools import lru_cache
 
 import cv2
 import numpy as np
@@ -19,14 +21,10 @@ EDGE_M = 0.006  # weight keeps this far from the rim of what carries it
 
 @dataclass(frozen=True, eq=False)
 class Rest:
-    """Orientations world_from_prop (S, 3, 3) in which a prop rests, and their probabilities (S,); the first stands.
-
-    centre: of mass (3,), prop frame.
-    """
+    """Orientations world_from_prop (S, 3, 3) in which a prop rests, and their probabilities (S,); the first stands."""
 
     rotations: Array
     probability: Array
-    centre: Array
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,17 +40,31 @@ class Top:
     outline_xy: Array
 
 
-def rest_poses(prop: Prop) -> Rest:
-    """The stable poses of a rigid body of even density, the upright one first."""
+_KNOWN: dict[bytes, Rest] = {}  # by shape: the objects of ours come again in every picture
+
+
+def resting(prop: Prop) -> Rest:
+    """The stable poses of a rigid body of even density, the upright one first; computed once for each shape."""
+    shape = hashlib.sha256(prop.vertices.tobytes() + prop.faces.tobytes()).digest()
+    if shape not in _KNOWN:
+        hull, centre = _body(prop)
+        poses, probability = trimesh.poses.compute_stable_poses(
+            hull, center_mass=centre, sigma=0, n_samples=1
+        )
+        upright = np.argmax(poses[:, 2, 2] * (poses[:, 2, 2] > 1 - 1e-6))
+        order = [upright, *(i for i in range(len(poses)) if i != upright)]
+        _KNOWN[shape] = Rest(poses[order, :3, :3], probability[order] / probability.sum())
+    return _KNOWN[shape]
+
+
+@lru_cache(maxsize=32)
+def _body(prop: Prop) -> tuple[trimesh.Trimesh, Array]:
+    """Convex hull and centre of mass (3,) of a prop."""
     solid = trimesh.Trimesh(prop.vertices, prop.faces, process=True)
     solid.merge_vertices(merge_norm=True, merge_tex=True)
     hull = solid.convex_hull
     # for an open surface the mesh's own centre of mass means nothing
-    centre = solid.center_mass if solid.is_watertight else hull.center_mass
-    poses, probability = trimesh.poses.compute_stable_poses(hull, center_mass=centre, sigma=0, n_samples=1)
-    upright = np.argmax(poses[:, 2, 2] * (poses[:, 2, 2] > 1 - 1e-6))
-    order = [upright, *(i for i in range(len(poses)) if i != upright)]
-    return Rest(poses[order, :3, :3], probability[order] / probability.sum(), np.asarray(centre))
+    return hull, np.asarray(solid.center_mass if solid.is_watertight else hull.center_mass)
 
 
 def draw_rotation(rest: Rest, standing: float, rng: np.random.Generator) -> Array:
@@ -81,12 +93,12 @@ def pose_on(top: Top, prop: Prop, rotation: Array, at_xy: Array) -> Array:
     return pose
 
 
-def stands_firmly(top: Top, prop: Prop, pose: Array, centre: Array) -> bool:
-    """Whether the weight, at `centre` (3,) of the prop's frame, comes down well inside both contact areas."""
+def stands_firmly(top: Top, prop: Prop, pose: Array) -> bool:
+    """Whether a prop's weight comes down well inside both of the top and of what touches it."""
     points = prop.vertices @ pose[:3, :3].T + pose[:3, 3]
     height = (points - top.origin) @ top.plane[:, 2]
     contact = points[height < height.min() + CONTACT_M, :2]
-    weight = pose[:2, :3] @ centre + pose[:2, 3]
+    weight = pose[:2, :3] @ _body(prop)[1] + pose[:2, 3]
     return all(_inside(outline, weight) > EDGE_M for outline in (contact, top.outline_xy))
 
 
@@ -105,8 +117,8 @@ def find_top(placed: Placed) -> Top | None:
         return None
     corners = cv2.convexHull(outline.astype(np.float32)).reshape(-1, 2).astype(np.float64)
     faces = prop.faces[high[prop.faces].all(axis=1)]
-    a, b, c = (points[faces[:, i], :2] for i in range(3))
-    solid = 0.5 * np.abs(np.cross(b - a, c - a)).sum() if len(faces) else 0.0
+    u, v = (points[faces[:, i], :2] - points[faces[:, 0], :2] for i in (1, 2))
+    solid = 0.5 * float(np.abs(u[:, 0] * v[:, 1] - u[:, 1] * v[:, 0]).sum())
     area = float(cv2.contourArea(corners.astype(np.float32)))
     if area < LEAST_TOP_M2 or solid < 0.9 * area:
         return None

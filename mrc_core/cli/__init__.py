@@ -39,4 +39,5 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"mrc-net: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
+        print("mrc-net: interrupted", file=sys.stderr)
         return 130

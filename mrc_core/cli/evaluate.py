@@ -12,12 +12,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import torch
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from mrc_core.cli.evaluation_tables import print_differences, print_problems, print_scores
 from mrc_core.cli.submission import Submission, class_of_objects, shape_problems
-from mrc_core.data.bop_dataset import BopDataset, Target
+from mrc_core.data.bop_dataset import KNOWN_NAMES, BopDataset, Target, known_name
 from mrc_core.data.bop_detections import read_bop_detections
 from mrc_core.evaluation.comparison import compare
 from mrc_core.evaluation.evaluate import evaluate
@@ -91,6 +92,11 @@ def run(arguments: argparse.Namespace) -> int:
         raise ValueError("pass either --results CSV, or --bundle DIR with --detections JSON")
     if bool(arguments.bundle) != bool(arguments.detections):
         raise ValueError("--bundle and --detections belong together: poses start from detected boxes")
+    delta = arguments.vsd_delta_mm
+    if delta is not None and not 1 <= delta <= 200:
+        raise ValueError(f"--vsd-delta-mm {delta:g}: millimetres, 1 to 200 (the benchmark's is 15, ITODD's 5)")
+    if arguments.device == "cuda" and not torch.cuda.is_available():
+        raise RuntimeError("no CUDA device is available to torch: use --device cpu")
     if not arguments.no_report:
         require_matplotlib()  # now, and not after hours of scoring
     console = Console(stderr=True)
@@ -108,7 +114,8 @@ def run(arguments: argparse.Namespace) -> int:
         ]
     comparison = compare(summaries) if len(summaries) > 1 else None
     if comparison is not None and not arguments.no_report:
-        folder = Path(arguments.output or "out/evaluation/comparison")
+        stems = "_against_".join(path.stem for path in folders)
+        folder = Path(arguments.output or f"out/evaluation/{stems[:120]}")
         page = write_comparison(folder, summaries, comparison, dataset, _renderers(arguments))
         console.print(f"comparison: {page}", soft_wrap=True)
     if arguments.json:
@@ -148,6 +155,9 @@ def _score_file(
 ) -> Summary:
     read = read_results(path)
     problems = [f"{path.name}, {problem}" for problem in read.problems]
+    told = path.stem.split("_")[1:2]
+    if told and known_name(told[0].split("-")[0]) in KNOWN_NAMES and told != [f"{dataset.name}-{dataset.split}"]:
+        problems.append(f"{path.name} is named for {told[0]}, but scored on {dataset.name}-{dataset.split}")
     return _score(arguments, dataset, targets, read.results, read.method, problems, folder, console)
 
 
@@ -166,6 +176,15 @@ def _run_bundle(
     lacking = sorted({one.obj_id for one in targets} - set(classes))
     if lacking:
         problems.append(f"the bundle has no class for the objects {', '.join(map(str, lacking))}: they count as missed")
+    wanted = {(one.scene_id, one.image_id) for one in targets}
+    elsewhere = sum((one.scene_id, one.image_id) not in wanted or one.obj_id not in classes for one in detections)
+    if elsewhere:
+        problems.append(
+            f"{elsewhere} of {len(detections)} detections are of images without a target, or of objects that the "
+            "bundle does not know: they get no pose"
+        )
+    if not detections:
+        problems.append("the detections are empty: nothing is estimated")
     if detections and all(one.time_s < 0 for one in detections):
         problems.append("the detections tell no time: the file's times are those of pose estimation alone")
     facts = {"bundle": _bundle_hash(arguments.bundle), "device": arguments.device, "precision": estimator.precision}
@@ -184,11 +203,13 @@ def _run_bundle(
 
 
 def _class_map(entries: Sequence[str]) -> dict[str, int]:
-    out = {}
+    out: dict[str, int] = {}
     for entry in entries:
         class_id, _, number = entry.rpartition("=")
         if not class_id or not number.isdigit():
             raise ValueError(f"--class-map {entry}: CLASS=NUMBER is needed, as in tea_box=1")
+        if int(number) in out.values():
+            raise ValueError(f"--class-map names object {number} twice")
         out[class_id] = int(number)
     return out
 

@@ -33,7 +33,7 @@ def print_scores(console: Console, summary: Summary) -> None:
     title = f"{one.method} on {one.dataset_name}, {one.split}: {numbers}"
     table = Table(title=title, title_justify="left")
     table.add_column("object")
-    for column in ("instances", "AR", "AR_VSD", "AR_MSSD", "AR_MSPD", "ADD(-S)", "AUC ADD-S", "AUC ADD(-S)", "AP"):
+    for column in ("n", "AR", "VSD", "MSSD", "MSPD", "ADD(-S)", "AUC-S", "AUC(-S)", "AP"):
         table.add_column(column, justify="right")
     rows: list[tuple[str, Any, Any, Any]] = [
         (f"{i} {one.objects[i].name}", scores, summary.add[symmetric][i], summary.detection_objects.get(i))
@@ -49,6 +49,7 @@ def print_scores(console: Console, summary: Summary) -> None:
         style="bold",
     )
     console.print(table)
+    console.print("percent; VSD, MSSD, MSPD: average recalls; AUC-S of ADD-S, AUC(-S) of ADD(-S)", highlight=False)
 
 
 def print_differences(console: Console, comparison: Comparison) -> None:

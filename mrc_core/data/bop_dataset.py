@@ -71,6 +71,15 @@ class Target:
     count: int
 
 
+KNOWN_NAMES = ("lm", "lmo", "tless", "ycbv", "itodd", "hb", "icbin", "tudl", "tyol", "ruapc", "icmi")
+
+
+def known_name(name: str) -> str:
+    """The benchmark's own spelling of a data set's name ("YCB-V" is "ycbv"), other names as they are."""
+    plain = "".join(c for c in name.lower() if c.isalnum())
+    return plain if plain in KNOWN_NAMES else name
+
+
 class BopDataset:
     """A split of a data set on disk. Scenes are read when they are asked for.
 
@@ -88,7 +97,7 @@ class BopDataset:
         self.root = Path(root)
         if not self.root.is_dir():
             raise BopDataError(f"{self.root} is not a folder: pass the data set's folder (with models_eval/)")
-        self.name = name or self.root.resolve().name
+        self.name = known_name(name or self.root.resolve().name)
         self.split = split
         self.folder = self._split_folder()
         self.objects: dict[int, BopObject] = load_objects_info(self.root, self.name)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -89,12 +89,17 @@ def evaluate(
     wanted = list(dataset.targets() if targets is None else targets)
     delta = VSD_DELTA_BY_DATASET_M.get(dataset.name, VSD_DELTA_M) if delta_m is None else delta_m
     problems = [*known_problems]
+    folder = next(iter(dataset.objects.values())).path.parent.name if dataset.objects else "models_eval"
+    if folder != "models_eval":
+        problems.append(f"there is no models_eval/: errors are measured on {folder}/, and do not compare with others'")
     scenes, left_out = _scenes(dataset, wanted, problems)
     problems += check_against_dataset(dataset, scenes, results)
     by_scene: dict[int, list[PoseResult]] = defaultdict(list)
     for row in results:
         by_scene[row.scene_id].append(row)
-    with_model = {obj_id for obj_id, item in dataset.objects.items() if item.path.is_file()}
+    shown = sorted({t.obj_id for images, _ in scenes.values() for i in images.values() for t in i.ground_truth})
+    with_model = set(shown) | {one.obj_id for one in wanted}
+    with_model -= set(_unusable_models(dataset, sorted(with_model)))
     points = PointErrors(dataset, device)
     settings = {"vsd": make_renderer is not None, "delta_m": delta}
     kept = ErrorParts(parts, dataset, settings) if parts is not None else None
@@ -141,6 +146,8 @@ def _scenes(dataset: BopDataset, targets: Sequence[Target], problems: list[str])
         by_scene[one.scene_id].append(one)
     out: Scenes = {}
     left_out = 0
+    lacks: Counter[str] = Counter()  # instances by what they lack
+    unusable = _unusable_models(dataset, sorted({one.obj_id for one in targets}))
     for scene_id, mine in sorted(by_scene.items()):
         instances = sum(one.count for one in mine)
         try:
@@ -158,28 +165,40 @@ def _scenes(dataset: BopDataset, targets: Sequence[Target], problems: list[str])
             continue
         good = []
         for one in mine:
-            lack = _what_lacks(dataset, images, one)
+            lack = unusable.get(one.obj_id) or _what_lacks(images, one)
             if lack:
-                problems.append(f"scene {scene_id}, image {one.image_id}, object {one.obj_id}: {lack}")
+                lacks[lack] += one.count
                 left_out += one.count
             else:
                 good.append(one)
         if good:
             out[scene_id] = ({i: images[i] for i in sorted({one.image_id for one in good})}, good)
+    problems += [f"{lack}: {number} instances are not scored" for lack, number in lacks.items()]
     if not out:
         raise BopDataError(f"no target can be scored: {problems[-1] if problems else 'the list is empty'}")
     return out, left_out
 
 
-def _what_lacks(dataset: BopDataset, images: dict[int, BopImage], one: Target) -> str | None:
-    if one.obj_id not in dataset.objects:
-        return f"a target, but models_info.json has no object {one.obj_id}; it is not scored"
+def _unusable_models(dataset: BopDataset, obj_ids: Sequence[int]) -> dict[int, str]:
+    """Objects of targets that there is no model of, with the reason."""
+    out = {}
+    for obj_id in obj_ids:
+        if obj_id not in dataset.objects:
+            out[obj_id] = f"a target, but models_info.json has no object {obj_id}"
+            continue
+        try:
+            _ = dataset.objects[obj_id].points
+        except BopDataError as error:
+            out[obj_id] = f"object {obj_id}: {error}"
+    return out
+
+
+def _what_lacks(images: dict[int, BopImage], one: Target) -> str | None:
+    where = f"scene {one.scene_id}, image {one.image_id}"
     if one.image_id not in images:
-        return "a target, but scene_camera.json has no such image; it is not scored"
+        return f"{where}: a target, but scene_camera.json has no such image"
     if all(truth.obj_id != one.obj_id for truth in images[one.image_id].ground_truth):
-        return "a target, but scene_gt.json does not show the object; it is not scored"
-    if not dataset.objects[one.obj_id].path.is_file():
-        return f"its model {dataset.objects[one.obj_id].path} is missing; it is not scored"
+        return f"{where}: object {one.obj_id} is a target, but scene_gt.json does not show it"
     return None
 
 

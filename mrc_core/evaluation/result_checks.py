@@ -34,6 +34,15 @@ def check_against_dataset(
         names = ", ".join(f"scene {s} image {i}" for s, i in elsewhere[:ALL_AT_ONE])
         more = f" and {len(elsewhere) - ALL_AT_ONE} more" if len(elsewhere) > ALL_AT_ONE else ""
         problems.append(f"{number} estimates are of images without a target, and not scored: {names}{more}")
+    lines = Counter(
+        (row.scene_id, row.image_id, row.obj_id, row.score, row.cam_from_obj.tobytes()) for row in results
+    )
+    repeated = sum(number - 1 for number in lines.values())
+    if repeated:
+        problems.append(f"{repeated} estimates are there more than once, to the last digit: detection AP counts each")
+    without = len(scored - {(row.scene_id, row.image_id) for row in results})
+    if without:
+        problems.append(f"{without} of {len(scored)} images with targets have no estimate at all: all of it is missed")
     unit = _unit_problem(scenes, results)
     return problems + ([unit] if unit else [])
 

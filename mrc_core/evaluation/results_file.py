@@ -92,7 +92,11 @@ def read_results(path: str | Path) -> ResultsFile:
     with path.open(encoding="utf-8-sig", errors="replace") as file:
         for number, line in enumerate(file, start=1):
             text = line.strip()
-            if not text or (number == 1 and text.replace(" ", "").startswith("scene_id,")):
+            if number == 1 and "scene_id" in text:
+                if text.replace(" ", "") != HEADER:
+                    raise ValueError(f"{path}: its columns are {text!r}, needed are {HEADER}, in this order")
+                continue
+            if not text:
                 continue
             try:
                 row = _parse(text)
