@@ -70,7 +70,7 @@ def parse_arguments() -> argparse.Namespace:
         default=Path("~/blender-env/bin/python"),
         help="the Python in whose environment bpy is installed",
     )
-    parser.add_argument("--samples", type=int, default=12, help="Cycles samples a pixel, then denoised")
+    parser.add_argument("--samples", type=int, default=14, help="Cycles samples a pixel, then denoised")
     parser.add_argument("--threads", type=int, default=2, help="threads for rendering")
     parser.add_argument("--render-only", action="store_true", help="do not assemble the data set")
     return parser.parse_args()

@@ -29,17 +29,15 @@ def wedge(width: float, depth: float, front: float, back: float) -> Surface:
 
 def hexahedron(corners: Array) -> Surface:
     """Six flat sides from corners (8, 3), ordered as x fastest, then y, then z."""
-    sides = [(0, 1, 5, 4), (3, 2, 6, 7), (2, 0, 4, 6), (1, 3, 7, 5), (4, 5, 7, 6), (2, 3, 1, 0)]
-    parts = [corners[list(side)] for side in sides]
-    vertices = np.concatenate(parts)
-    normals = []
-    for a, b, c, _ in parts:
-        normal = np.cross(b - a, c - a)
-        normals.append(np.tile(normal / np.linalg.norm(normal), (4, 1)))
+    sides = np.asarray(corners, float)[
+        [(0, 1, 5, 4), (3, 2, 6, 7), (2, 0, 4, 6), (1, 3, 7, 5), (4, 5, 7, 6), (2, 3, 1, 0)]
+    ]  # (6, 4, 3)
+    normals = np.cross(sides[:, 1] - sides[:, 0], sides[:, 2] - sides[:, 0])
+    normals /= np.linalg.norm(normals, axis=1, keepdims=True)
     first = 4 * np.arange(6)[:, None]
     faces = np.concatenate([first + [0, 1, 2], first + [0, 2, 3]]).astype(np.int64)
     uv = np.tile(np.array([[0.0, 0.0], [1.0, 0.0], [1.0, 1.0], [0.0, 1.0]]), (6, 1))
-    return Surface(vertices, np.concatenate(normals), faces, uv=uv)
+    return Surface(sides.reshape(-1, 3), normals.repeat(4, axis=0), faces, uv=uv)
 
 
 def one_side(surface: Surface, side: int) -> Surface:
