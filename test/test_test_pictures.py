@@ -80,6 +80,8 @@ def test_things_rest_on_the_table_or_on_each_other_and_none_cuts_into_another(pi
     carried = 0
     for picture in pictures:
         things = on_the_table(picture)
+        reach = np.concatenate([item.points[:, :2] for item in things]) / PLACES[picture.scene_id - 1].table
+        assert np.abs(reach).max() <= 0.5  # nothing hangs over the edge
         solid = [columns_of(item) for item in things if item.prop.kind != "paper"]
         for number, columns in enumerate(solid):
             lowest = min(low for low, _ in columns.values())

@@ -81,10 +81,14 @@ class Arrangement:
         return False
 
     def lay(self, prop: Prop, rotation: Array, at_xy: Sequence[float]) -> None:
-        """Lays something as thin as paper on the table, at the height that it is modelled at; other things may stand on
-        it, and sink in by as much."""
+        """Lays something as thin as paper on the table, as near to a place as no corner hangs over.
+
+        It lies at the height that it is modelled at; other things may stand on it, and sink in by as much.
+        """
+        reach = np.abs(prop.vertices @ rotation.T).max(axis=0)[:2]
+        room = np.maximum(self._table.outline_xy.max(axis=0) - reach, 0)
         pose = np.eye(4)
-        pose[:3, :3], pose[:2, 3] = rotation, at_xy
+        pose[:3, :3], pose[:2, 3] = rotation, np.clip(at_xy, -room, room)
         self.placed.append(Placed(prop, pose))
 
     def carriers(self) -> list[int]:
