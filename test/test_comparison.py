@@ -47,6 +47,7 @@ def summary_of(targets, method="ours", **more):
         "left_out": 0,
         "results": [],
         "delta_m": 0.015,
+        "with_vsd": True,
         "scored_images": {(one.scene_id, one.image_id) for one in targets},
     }
     return summarise(Evaluation(**{**facts, **more}))

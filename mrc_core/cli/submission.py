@@ -15,12 +15,11 @@ import numpy as np
 from mrc_core.data.bop_dataset import BopDataset, Target
 from mrc_core.data.bop_detections import BopDetection
 from mrc_core.data.bop_files import BopDataError, find_picture
+from mrc_core.data.bop_matching import TOLERANCE, bounding_box_gap, object_names
 from mrc_core.data.scene_parts import SceneParts
 from mrc_core.evaluation.results_file import PoseResult
 from mrc_core.geometry.objects import ObjectModel
 from mrc_core.inference import Bundle, Detection, PoseEstimator
-
-SAME_SHAPE = 0.05  # of the diameter: a bundle's mesh and the data set's model may differ by that much
 
 
 def class_of_objects(bundle: Bundle, dataset: BopDataset, given: dict[str, int]) -> dict[int, str]:
@@ -40,8 +39,8 @@ def class_of_objects(bundle: Bundle, dataset: BopDataset, given: dict[str, int])
     out = {}
     for obj_id, item in dataset.objects.items():
         for class_id in bundle.class_ids:
-            names = {item.name, f"obj_{obj_id:06d}", str(obj_id)}
-            if given.get(class_id) == obj_id or (class_id not in given and class_id in names):
+            by_name = class_id not in given and class_id in object_names(item)
+            if given.get(class_id) == obj_id or by_name:
                 out[obj_id] = class_id
     if not out:
         numbered = ", ".join(f"{i} ({item.name})" for i, item in dataset.objects.items())
@@ -58,12 +57,11 @@ def shape_problems(bundle: Bundle, dataset: BopDataset, classes: dict[int, str])
     problems = []
     for obj_id, class_id in classes.items():
         model, mesh = dataset.objects[obj_id], by_class[class_id].mesh
-        if not model.path.is_file():
-            continue
-        limit = SAME_SHAPE * model.diameter
-        boxes = [np.stack([v.min(axis=0), v.max(axis=0)]) for v in (mesh.vertices, model.points)]
-        off = float(np.abs(boxes[0] - boxes[1]).max())
-        if off > limit:
+        try:
+            off = bounding_box_gap(mesh, model)
+        except BopDataError:
+            continue  # named where it is scored
+        if off > TOLERANCE * model.diameter:
             problems.append(
                 f"object {obj_id}: the mesh of class {class_id!r} is not the data set's model: their boxes are "
                 f"up to {off * 1000:.0f} mm apart. If origin or axes differ, every pose counts as wrong: train with "
@@ -110,6 +108,8 @@ class Submission:
         for one in targets:
             scenes[one.scene_id][one.image_id][one.obj_id] = one.count
         total, done = sum(map(len, scenes.values())), 0
+        if progress:
+            progress(0, total)
         results: list[PoseResult] = []
         problems: list[str] = []
         for scene_id, images in sorted(scenes.items()):

@@ -37,6 +37,7 @@ class Evaluation:
         left_out: instances of the target list that could not be scored (a scene that is missing, say).
         results: all estimates that were handed in and could be read.
         delta_m: tolerance of VSD's visibility test.
+        with_vsd: whether VSD was asked for.
         scored_images: scene and image of each that was looked at.
     """
 
@@ -49,13 +50,15 @@ class Evaluation:
     left_out: int
     results: list[PoseResult]
     delta_m: float
+    with_vsd: bool
     scored_images: set[tuple[int, int]]
 
     @property
     def is_complete(self) -> bool:
         """Whether every instance of the target list was scored by every error that was asked for."""
-        has_vsd = any(one.vsd is not None for one in self.targets)
-        return self.left_out == 0 and all(one.vsd is not None for one in self.targets if one.count and has_vsd)
+        return self.left_out == 0 and not (
+            self.with_vsd and any(one.vsd is None for one in self.targets if one.count)
+        )
 
 
 def evaluate(
@@ -81,7 +84,7 @@ def evaluate(
         parts: a folder where each scene's errors are kept as soon as they are known; an interrupted evaluation goes
             on from there.
         known_problems: of reading the results; they stand first in the evaluation's.
-        progress: told after each scene.
+        progress: told at the beginning and after each scene.
 
     Raises:
         BopDataError: not one target could be scored.
@@ -106,6 +109,8 @@ def evaluate(
     surfaces: SurfaceErrors | None = None
     done: list[TargetErrors] = []
     total = sum(target.count for _, mine in scenes.values() for target in mine)
+    if progress:
+        progress(0, total)
     for scene_id, (images, mine) in scenes.items():
         pairings = pair_scene(images, mine, by_scene[scene_id], with_model)
         found = kept.load(scene_id, pairings) if kept else None
@@ -132,6 +137,7 @@ def evaluate(
         left_out=left_out,
         results=list(results),
         delta_m=delta,
+        with_vsd=make_renderer is not None,
         scored_images={(one.scene_id, one.image_id) for one in done},
     )
 
