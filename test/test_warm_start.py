@@ -9,10 +9,11 @@ from small_dataset import OBJECTS
 from training_runs import SETTINGS, tiny_trainer
 
 from mrc_core.geometry import ObjectModel
+from mrc_core.geometry.so3_grid import so3_grid_matrices
 from mrc_core.inference import Bundle
 from mrc_core.model.two_stage import Crops
 from mrc_core.training.depth_limits import DepthSamples
-from mrc_core.training.warm_start import match_bundle, mesh_hash
+from mrc_core.training.warm_start import match_bundle, mesh_hash, nearest_buckets
 
 WEDGE, BOX, DISC = OBJECTS
 
@@ -65,6 +66,27 @@ def test_poses_of_known_objects_stay(old, tmp_path):
     with torch.no_grad(), run.learner.averaged() as ours, before.learner.averaged() as theirs:
         wanted = theirs(Crops(batch.image, batch.K, batch.object_index)).pose
         assert torch.allclose(ours(Crops(batch.image, batch.K, index)).pose, wanted, atol=1e-5)
+
+
+def test_a_finer_grid_starts_with_the_scores_of_the_coarser_ones_buckets(old, tmp_path):
+    lines = []
+    run = tiny_trainer(tmp_path, [WEDGE, BOX], lines.append, init=old, model={**SETTINGS["model"], "n_side": 3})
+    real = torch.rand(2, 128, 4, 4, generator=torch.Generator().manual_seed(0))[:, : old.config.pyramid_channels]
+    look = torch.rand(2, 3, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        before = old.network().classification(real, look)
+        after = run.learner.network.eval().classification(real, look)
+    coarse, fine = so3_grid_matrices(2), so3_grid_matrices(3)
+    cosine = (torch.einsum("aij,bij->ab", fine, coarse) - 1) / 2  # of the angle between the two rotations
+    nearest = nearest_buckets(2, 3)
+    # Some buckets lie between several: any of these will do.
+    assert torch.allclose(cosine.gather(1, nearest[:, None])[:, 0], cosine.amax(dim=1), atol=1e-5)
+    assert torch.allclose(after.rotation, before.rotation[:, nearest])
+    assert torch.equal(after.xy, before.xy)
+    assert cosine.amax(dim=1).min() > np.cos(np.radians(26))  # half the diagonal of a coarse cell
+    assert nearest.unique().numel() == len(coarse)  # no bucket of the bundle is forgotten
+    assert "576 rotation buckets became 1944" in lines[-2]
+    assert torch.equal(nearest_buckets(3, 3), torch.arange(len(fine)))
 
 
 def test_what_the_run_started_from_outlives_an_interruption(old, tmp_path):

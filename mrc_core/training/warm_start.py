@@ -13,6 +13,7 @@ from torch import Tensor
 
 from mrc_core.geometry.mesh import Mesh
 from mrc_core.geometry.objects import ObjectModel
+from mrc_core.geometry.so3_grid import so3_grid
 from mrc_core.inference.bundle import Bundle
 from mrc_core.model.config import MRCNetConfig
 from mrc_core.model.conventions import OURS
@@ -20,6 +21,8 @@ from mrc_core.training.depth_limits import DepthSamples, shares_outside
 from mrc_core.training.learner import Learner
 
 DECODERS = "decoder.objects."
+BUCKETS = "classification.rotation.output."  # weight and bias have a row for each rotation bucket
+FREE = {"num_objects", "n_side"}  # what may differ between the bundle's network and the run's
 FEW = 0.01  # of an object's samples
 
 
@@ -32,12 +35,14 @@ class WarmStart:
         class_ids: of the run's objects.
         known: place in the bundle of each of them, None for a new one.
         renewed: classes that the bundle has, but with another mesh; they count as new.
+        n_side: of the run's rotation grid.
     """
 
     bundle: Bundle
     class_ids: tuple[str, ...]
     known: tuple[int | None, ...]
     renewed: tuple[str, ...]
+    n_side: int
 
     def depth_limits(self, samples: DepthSamples, measured: Tensor) -> Tensor:
         """Limits (N, 2): the bundle's for known objects, whose depth bins mean these; `measured` (N, 2) for new ones.
@@ -60,11 +65,14 @@ class WarmStart:
 
         A new object keeps the random decoder that the network was built with. One that speaks for another object, or
         for the mean of all, is sure of what is wrong and learns more slowly: docs/training.md has the measurement.
+        On another rotation grid each bucket starts with the score of the bundle's bucket that is nearest to it.
         """
+        nearest = nearest_buckets(self.bundle.config.n_side, self.n_side)
         for name, value in learner.network.state_dict().items():  # shares memory with the network
             there = self._name_there(name)
             if there is not None:
-                value.copy_(self.bundle.weights[there])
+                theirs = self.bundle.weights[there]
+                value.copy_(theirs[nearest] if name.startswith(BUCKETS) else theirs)
             learner.average[name].copy_(value)
 
     def _name_there(self, name: str) -> str | None:
@@ -83,7 +91,10 @@ class WarmStart:
             for name, place in zip(self.class_ids, self.known)
             if place is None
         ]
-        return f"weights of the bundle; known objects: {', '.join(kept) or 'none'}; new: {', '.join(new) or 'none'}"
+        grids = (self.bundle.config.num_rotations, len(so3_grid(self.n_side)))
+        buckets = "" if grids[0] == grids[1] else f"; {grids[0]} rotation buckets became {grids[1]}"
+        names = f"known objects: {', '.join(kept) or 'none'}; new: {', '.join(new) or 'none'}"
+        return f"weights of the bundle{buckets}; {names}"
 
     def provenance(self) -> dict[str, Any]:
         """What the new bundle says about the old one."""
@@ -109,7 +120,7 @@ def match_bundle(bundle: Bundle, objects: Sequence[ObjectModel], config: MRCNetC
             "but not trained further"
         )
     ours, theirs = config.model_dump(), bundle.config.model_dump()
-    keys = sorted({*ours, *theirs} - {"num_objects"})
+    keys = sorted({*ours, *theirs} - FREE)
     differs = [f"{k} {theirs.get(k)} (here {ours.get(k)})" for k in keys if ours.get(k) != theirs.get(k)]
     if differs:
         raise ValueError(
@@ -125,7 +136,13 @@ def match_bundle(bundle: Bundle, objects: Sequence[ObjectModel], config: MRCNetC
             place = None
             renewed.append(item.class_id)
         known.append(place)
-    return WarmStart(bundle, tuple(item.class_id for item in objects), tuple(known), tuple(renewed))
+    return WarmStart(bundle, tuple(item.class_id for item in objects), tuple(known), tuple(renewed), config.n_side)
+
+
+def nearest_buckets(theirs: int, ours: int) -> Tensor:
+    """For each bucket of the grid of n_side `ours` (K,) the number of the nearest one of the grid of `theirs`."""
+    # The angle between two rotations falls with the absolute value of their quaternions' dot product.
+    return (so3_grid(ours) @ so3_grid(theirs).T).abs().argmax(dim=1)
 
 
 def mesh_hash(mesh: Mesh) -> str:
