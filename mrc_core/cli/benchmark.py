@@ -23,6 +23,7 @@ from mrc_core.benchmarks.generator import measure_generator
 from mrc_core.benchmarks.rendering import measure_renderers
 from mrc_core.benchmarks.stages import measure_stages
 from mrc_core.benchmarks.training_memory import measure_training_memory
+from mrc_core.cli.onboarding_training import RunOptions, measure_speed
 from mrc_core.cli.training_setup import build_trainer
 from mrc_core.data.object_set import load_objects
 from mrc_core.data.scenes import SceneBatch
@@ -37,7 +38,8 @@ Networks have random weights: time does not depend on them. Figures are medians;
 example:
   mrc-net benchmark                      # everything, small and paper flavours
   mrc-net benchmark --flavour small --detections 1 --json out/benchmark.json
-  mrc-net benchmark --generator --threads 1   # only how much of a training step the making of samples takes
+  mrc-net benchmark --generator --threads 1 --processes 1 2
+                                         # only training: samples made, learnt from, both; scaling over processes
   mrc-net benchmark --evaluation 6000    # only `mrc-net evaluate`: seconds and memory for so many instances
   mrc-net benchmark --training-memory 16 # only the memory of a training step with batches of 16
 """
@@ -65,6 +67,14 @@ def add_parser(commands: Any) -> None:
     )
     parser.add_argument(
         "--generator", action="store_true", help="measure only training: samples made, samples learnt from"
+    )
+    parser.add_argument(
+        "--processes",
+        type=int,
+        nargs="+",
+        default=[],
+        metavar="N",
+        help="with --generator: also whole trainings in so many processes, of one thread each on a CPU",
     )
     parser.add_argument(
         "--config",
@@ -113,6 +123,9 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.generator:
         figures["generator"] = _measure_generator(arguments, devices[-1], console)
         _print(console, f"training, {arguments.config}, {devices[-1]}", figures["generator"])
+        if arguments.processes:
+            figures["scaling"] = _measure_scaling(arguments, devices[-1], console)
+            _print(console, f"mrc-net train, {arguments.config}, {devices[-1]}", figures["scaling"])
         return _finish(arguments, figures, console)
     for device in devices:
         if not arguments.skip_renderers:
@@ -151,6 +164,18 @@ def _measure_generator(arguments: argparse.Namespace, device: str, console: Cons
             device,
             arguments.repeats,
         )
+
+
+def _measure_scaling(arguments: argparse.Namespace, device: str, console: Console) -> list[dict[str, Any]]:
+    """Whole trainings, one after the other, each with so many processes; equal batches for each process."""
+    config, rows = TrainConfig.load(arguments.config), []
+    for processes in arguments.processes:
+        options = RunOptions(Path(arguments.objects), processes, device, None)
+        with tempfile.TemporaryDirectory() as folder:
+            speed = measure_speed(console, config, options, Path(folder) / "trial", steps=4 * arguments.repeats)
+        first = rows[0]["samples/s"] if rows else speed
+        rows.append({"processes": processes, "samples/s": speed, "times the first": speed / first})
+    return rows
 
 
 def _finish(arguments: argparse.Namespace, figures: dict[str, Any], console: Console) -> int:

@@ -111,19 +111,24 @@ class RunOptions:
         return ["--config", str(config), *where, *start]
 
 
-def measure_speed(console: Console, base: TrainConfig, options: RunOptions, folder: Path) -> float:
-    """Samples a second that training makes here, over all processes, from a short trial in a folder of its own."""
+def measure_speed(
+    console: Console, base: TrainConfig, options: RunOptions, folder: Path, steps: int = SPEED_STEPS
+) -> float:
+    """Samples a second that training makes here, over all processes, from a short trial in a folder of its own.
+
+    The first half of the steps is not counted.
+    """
     shutil.rmtree(folder, ignore_errors=True)
     trial = base.model_copy(
         update={
-            "steps": SPEED_STEPS,
-            "log_every": SPEED_STEPS // 2,
+            "steps": steps,
+            "log_every": steps // 2,
             "checkpoint_every": 10**6,
             "validate_every": 10**6,
             "validation_samples": 1,
         }
     )
-    console.print(f"a trial of {SPEED_STEPS} steps tells how fast this machine trains")
+    console.print(f"a trial of {steps} steps tells how fast this machine trains")
     config = folder.with_suffix(".yaml")
     write_config(config, trial)
     run_training(options.argv(config, folder, resume=False), options.processes)
