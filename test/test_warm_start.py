@@ -9,10 +9,11 @@ from small_dataset import OBJECTS
 from training_runs import SETTINGS, tiny_trainer
 
 from mrc_core.geometry import ObjectModel
+from mrc_core.geometry.mesh_hash import mesh_hash
 from mrc_core.inference import Bundle
 from mrc_core.model.two_stage import Crops
 from mrc_core.training.depth_limits import DepthSamples
-from mrc_core.training.warm_start import match_bundle, mesh_hash
+from mrc_core.training.warm_start import match_bundle
 
 WEDGE, BOX, DISC = OBJECTS
 

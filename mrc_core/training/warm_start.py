@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from mrc_core.geometry.mesh import Mesh
+from mrc_core.geometry.mesh_hash import mesh_hash
 from mrc_core.geometry.objects import ObjectModel
 from mrc_core.inference.bundle import Bundle
 from mrc_core.model.config import MRCNetConfig
@@ -126,15 +124,3 @@ def match_bundle(bundle: Bundle, objects: Sequence[ObjectModel], config: MRCNetC
             renewed.append(item.class_id)
         known.append(place)
     return WarmStart(bundle, tuple(item.class_id for item in objects), tuple(known), tuple(renewed))
-
-
-def mesh_hash(mesh: Mesh) -> str:
-    """SHA-256 of the mesh's geometry, whatever the order of its vertices and faces and how they are shared.
-
-    A bundle's own copy of a mesh has the hash of the file that it was made of. Colours and textures are left out: a
-    decoder that knows the shape is the right start for another paint.
-    """
-    corners = mesh.vertices[mesh.faces].astype(np.float32) + np.float32(0)  # (F, 3, 3), and no -0
-    first = np.lexsort(corners.transpose(2, 0, 1)[::-1], axis=-1)[:, 0]  # the same triangle from any of its corners on
-    turned = np.stack([corners[np.arange(len(corners)), (first + i) % 3] for i in range(3)], axis=1).reshape(-1, 9)
-    return hashlib.sha256(turned[np.lexsort(turned.T[::-1])].tobytes()).hexdigest()
