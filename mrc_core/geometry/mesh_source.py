@@ -64,13 +64,17 @@ def source_of(path: Path, unit: str, origin: str = "") -> MeshSource:
     Raises:
         FileNotFoundError, ValueError: the mesh cannot be read; see `load_parts`.
     """
-    from mrc_core.geometry.mesh_loading import load_parts  # here, as in Mesh.load: few who know sources read meshes
+    # here, as in Mesh.load: few who know a source read its files
+    from mrc_core.geometry.mesh_loading import load_parts
 
     opened: list[str] = []
     load_parts(path, opened)
     names = dict.fromkeys([path.name, *opened])
     return MeshSource(
-        file=path.name, unit=unit, origin=origin, sha256={name: file_sha256(path.parent / name) for name in names}
+        file=path.name,
+        unit=unit,
+        origin=origin,
+        sha256={name: file_sha256(path.parent / name) for name in names},
     )
 
 
