@@ -56,8 +56,9 @@ def read_meshes(paths: Sequence[str], unit: str | None, origin: str | None = Non
     origins = read_origins(origin, mesh_names(paths))
     for name, path in zip(mesh_names(paths), map(Path, paths)):
         chosen, words = (unit, f"{unit}, as given") if unit else likely_unit(path)
-        source = source_of(path, chosen, origins[name])
-        out.append(NamedMesh(name, path, Mesh.load(path, chosen), words, source))
+        opened: list[str] = []
+        mesh = Mesh.load(path, chosen, opened)
+        out.append(NamedMesh(name, path, mesh, words, source_of(path, chosen, origins[name], opened)))
     return out
 
 

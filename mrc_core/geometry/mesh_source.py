@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import posixpath
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, field_validator, model_validator
@@ -58,24 +59,23 @@ class MeshSource(BaseModel):
         return self
 
 
-def source_of(path: Path, unit: str, origin: str = "") -> MeshSource:
+def source_of(path: Path, unit: str, origin: str = "", opened: Sequence[str] | None = None) -> MeshSource:
     """Names and hashes of all files that reading a mesh needs.
+
+    Args:
+        opened: the files beside it, as `Mesh.load` told them; None: the mesh is read to find out.
 
     Raises:
         FileNotFoundError, ValueError: the mesh cannot be read; see `load_parts`.
     """
-    # here, as in Mesh.load: few who know a source read its files
-    from mrc_core.geometry.mesh_loading import load_parts
+    if opened is None:
+        # here, as in Mesh.load: few who know a source read its files
+        from mrc_core.geometry.mesh_loading import load_parts
 
-    opened: list[str] = []
-    load_parts(path, opened)
-    names = dict.fromkeys([path.name, *opened])
-    return MeshSource(
-        file=path.name,
-        unit=unit,
-        origin=origin,
-        sha256={name: file_sha256(path.parent / name) for name in names},
-    )
+        opened = found = []
+        load_parts(path, found)
+    hashes = {name: file_sha256(path.parent / name) for name in (path.name, *opened)}
+    return MeshSource(file=path.name, unit=unit, origin=origin, sha256=hashes)
 
 
 def file_sha256(path: Path) -> str:
