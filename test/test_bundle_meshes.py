@@ -123,7 +123,7 @@ def test_joined_it_is_the_bundle_that_it_was(made, stripped, copies, tmp_path):
     assert (tmp_path / "again" / "bundle.yaml").read_bytes() == (stripped / "bundle.yaml").read_bytes()
 
 
-def test_the_size_agrees_by_accident_in_no_other_units(made, tmp_path):
+def test_copies_in_millimetres_come_out_in_metres(tmp_path):
     """The unit is recorded: copies in millimetres come out in metres again."""
     box = write_box(tmp_path / "mm" / "crate", size=(100, 70, 150))
     meshes = read_meshes([str(box)], "mm")

@@ -78,7 +78,9 @@ def read_origins(origin: str | None, class_ids: Sequence[str]) -> dict[str, str]
         raise ValueError(f"--origin {origin} must have a line `class: text` for each mesh")
     unknown = sorted(set(map(str, content)) - set(class_ids))
     if unknown:
-        raise ValueError(f"--origin {origin} names {', '.join(unknown)}; the classes are {', '.join(class_ids)}")
+        raise ValueError(
+            f"--origin {origin} names {', '.join(unknown)}; the classes are {', '.join(class_ids)}"
+        )
     return {name: " ".join(content.get(name, "").split()) for name in class_ids}
 
 

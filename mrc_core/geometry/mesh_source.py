@@ -72,8 +72,9 @@ def source_of(path: Path, unit: str, origin: str = "", opened: Sequence[str] | N
         # here, as in Mesh.load: few who know a source read its files
         from mrc_core.geometry.mesh_loading import load_parts
 
-        opened = found = []
+        found: list[str] = []
         load_parts(path, found)
+        opened = found
     hashes = {name: file_sha256(path.parent / name) for name in (path.name, *opened)}
     return MeshSource(file=path.name, unit=unit, origin=origin, sha256=hashes)
 

@@ -86,7 +86,9 @@ def check_imagenet_fits(config: MRCNetConfig, state_dict: Mapping[str, Tensor]) 
 def _depth(state_dict: Mapping[str, Tensor]) -> int:
     """18 or 34, by the number of blocks."""
     if "conv1.weight" not in state_dict or "layer1.0.conv1.weight" not in state_dict:
-        raise WeightsError("these are not torchvision's weights of a ResNet: there is no conv1 or layer1.0.conv1")
+        raise WeightsError(
+            "these are not torchvision's weights of a ResNet: there is no conv1 or layer1.0.conv1"
+        )
     if "layer1.0.conv3.weight" in state_dict:
         raise WeightsError("these are weights of a ResNet-50 or deeper: needed is resnet18 or resnet34")
     return 34 if "layer1.2.conv1.weight" in state_dict else 18
