@@ -118,6 +118,8 @@ def test_joined_it_is_the_bundle_that_it_was(made, stripped, copies, tmp_path):
     assert after.provenance == before.provenance
     assert torch.equal(after.depth_limits, before.depth_limits)
     assert all(torch.equal(after.weights[name], tensor) for name, tensor in before.weights.items())
+    for name in ("bundle.yaml", "meshes/box.glb", "meshes/wedge.glb"):
+        assert (tmp_path / "joined" / name).read_bytes() == (made / "bundle" / name).read_bytes()
     # and it can be stripped again, to the same
     assert main(["strip-meshes", str(tmp_path / "joined"), "--output", str(tmp_path / "again")]) == 0
     assert (tmp_path / "again" / "bundle.yaml").read_bytes() == (stripped / "bundle.yaml").read_bytes()

@@ -103,5 +103,6 @@ def _joined(copy: MeshCopy) -> ObjectModel:
     assert copy.mesh is not None
     assert copy.path is not None
     assert source is not None
-    item = object_of(copy.entry, copy.mesh)
+    # named as in the bundle that was stripped, so that the same libraries write the same bytes
+    item = object_of(copy.entry, replace(copy.mesh, name=copy.entry.class_id))
     return item if copy.is_same else replace(item, source=source_of(copy.path, source.unit, source.origin))
