@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -11,44 +10,12 @@ import torch.nn.functional as F
 from reference_layout import BLOCKS, Sizes
 from reference_twin import Twin
 from torch import Tensor
+from torchvision_layout import WIDTHS, torchvision_state
 
 from mrc_core.model import MRCNet, MRCNetConfig
-from mrc_core.model.adapters import WeightsError, load_imagenet_resnet34
+from mrc_core.model.adapters import WeightsError, load_imagenet_resnet
 
-WIDTHS = (64, 128, 256, 512)
 MEAN, DEVIATION = (torch.tensor(v)[:, None, None] for v in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)))
-
-
-def torchvision_state() -> dict[str, Tensor]:
-    """Names and shapes of torchvision.models.resnet34, with random numbers."""
-    rng = torch.Generator().manual_seed(0)
-    out: dict[str, Tensor] = {}
-
-    def conv(name: str, *shape: int) -> None:
-        out[f"{name}.weight"] = torch.randn(shape, generator=rng) / math.sqrt(math.prod(shape[1:]))
-
-    def norm(name: str, width: int) -> None:
-        out[f"{name}.weight"] = 1 + 0.2 * torch.randn(width, generator=rng)
-        out[f"{name}.bias"] = 0.2 * torch.randn(width, generator=rng)
-        out[f"{name}.running_mean"], out[f"{name}.running_var"] = torch.ones(width), torch.ones(width)
-        out[f"{name}.num_batches_tracked"] = torch.tensor(7)
-
-    conv("conv1", 64, 3, 7, 7)
-    norm("bn1", 64)
-    of = 64
-    for layer, (width, count) in enumerate(zip(WIDTHS, BLOCKS), start=1):
-        for k in range(count):
-            conv(f"layer{layer}.{k}.conv1", width, of, 3, 3)
-            norm(f"layer{layer}.{k}.bn1", width)
-            conv(f"layer{layer}.{k}.conv2", width, width, 3, 3)
-            norm(f"layer{layer}.{k}.bn2", width)
-            if layer > 1 and k == 0:
-                conv(f"layer{layer}.{k}.downsample.0", width, of, 1, 1)
-                norm(f"layer{layer}.{k}.downsample.1", width)
-            of = width
-    conv("fc", 1000, 512)
-    out["fc.bias"] = torch.zeros(1000)
-    return out
 
 
 def network(**changes: object) -> MRCNet:
@@ -80,7 +47,7 @@ def state() -> dict[str, Tensor]:
 def test_the_backbone_says_what_torchvisions_layers_say(state: dict[str, Tensor]) -> None:
     """With the statistics of the batch, without the max-pool, and with SiLU first, as this network has it."""
     ours = network()
-    ignored = load_imagenet_resnet34(ours, state)
+    ignored = load_imagenet_resnet(ours, state)
     assert {name.rsplit(".", 1)[-1] for name in ignored if not name.startswith("fc")} == {
         "running_mean", "running_var", "num_batches_tracked",
     }  # fmt: skip
@@ -100,9 +67,16 @@ def test_the_backbone_says_what_torchvisions_layers_say(state: dict[str, Tensor]
 
 
 @torch.no_grad()
+def test_a_resnet_18_is_taken_too() -> None:
+    ours, state = network(backbone=18), torchvision_state((2, 2, 2, 2))
+    load_imagenet_resnet(ours, state)
+    assert torch.equal(ours.backbone.layer4[1].conv2.weight, state["layer4.1.conv2.weight"])
+
+
+@torch.no_grad()
 def test_the_box_map_is_not_seen_at_first_but_can_be_learnt(state: dict[str, Tensor]) -> None:
     ours = network()
-    load_imagenet_resnet34(ours, state)
+    load_imagenet_resnet(ours, state)
     stem = ours.backbone.stem[0].weight
     assert not stem[:, 3].any()
     assert torch.equal(stem[:, :3], state["conv1.weight"])
@@ -118,7 +92,7 @@ def test_group_norms_start_anew_and_nothing_else_changes(state: dict[str, Tensor
     before, after = network(norm="group"), network(norm="group")
     for parameter in after.backbone.stem[1].parameters():
         parameter.fill_(5.0)
-    ignored = load_imagenet_resnet34(after, state)
+    ignored = load_imagenet_resnet(after, state)
     assert "group norm" in ignored["layer3.0.downsample.1.weight"]
     for name, parameter in after.named_parameters():
         if not name.startswith("backbone"):
@@ -144,6 +118,9 @@ def test_the_scaling_is_no_weight_and_off_by_default() -> None:
     ("changes", "damage", "says"),
     [
         ({"backbone": 18}, lambda s: None, "needs a network with backbone: 34, this one has 18"),
+        ({"layer_channels": (32, 64, 96, 160)}, lambda s: None, r"layer_channels: \(64, 128.*flavour: paper"),
+        ({}, lambda s: s.update({"layer1.0.conv3.weight": torch.zeros(1)}), "ResNet-50 or deeper"),
+        ({}, lambda s: s.pop("conv1.weight"), "not torchvision's"),
         ({"stem_channels": 32}, lambda s: None, "stem_channels: 64"),
         ({"input_scaling": "none"}, lambda s: None, "input_scaling: imagenet"),
         ({}, lambda s: s.pop("layer2.1.bn2.bias"), r"1 missing \(layer2.1.bn2.bias\)"),
@@ -164,4 +141,4 @@ def test_what_does_not_fit_is_named(
     damaged = dict(state)
     damage(damaged)
     with pytest.raises(WeightsError, match=says):
-        load_imagenet_resnet34(network(**changes), damaged)
+        load_imagenet_resnet(network(**changes), damaged)

@@ -19,9 +19,10 @@ from training_runs import SETTINGS
 from mrc_core.cli import main, onboard, onboarding_training
 from mrc_core.cli.mesh_names import class_of, mesh_names
 from mrc_core.cli.onboarding_evaluation import Row, print_accuracy, scene_counts
-from mrc_core.cli.onboarding_meshes import likely_unit
+from mrc_core.cli.onboarding_meshes import likely_unit, read_origins
 from mrc_core.cli.onboarding_training import RECOMMENDED, base_config, for_time, run_group
 from mrc_core.data.object_set import load_objects
+from mrc_core.geometry.mesh_source import source_of
 from mrc_core.inference import Bundle, Detection, PoseEstimator
 from mrc_core.training.config import TrainConfig
 from mrc_core.training.records import RunRecords
@@ -90,6 +91,11 @@ def test_meshes_become_a_bundle_with_a_report(onboarded, capsys):
     assert len(rows) > 4
 
 
+def test_the_bundle_knows_the_files_of_its_meshes(onboarded, files):
+    for item, name in zip(Bundle.load(onboarded / "bundle").objects, ("box.ply", "wedge.glb")):
+        assert item.source == source_of(files / name, "mm" if name == "box.ply" else "m")
+
+
 def test_a_finished_one_tells_its_result_again_and_trains_no_more(onboarded, capsys):
     before = (onboarded / "bundle" / "bundle.yaml").stat().st_mtime_ns
     assert main(["onboard", "--output", str(onboarded), "--yes"]) == 0
@@ -152,6 +158,37 @@ def test_adding_leaves_the_old_objects_as_they_were_where_nothing_is_learnt(
     assert np.allclose(old, new, atol=1e-4)
 
 
+def test_a_start_from_a_bundle_has_its_features_and_none_of_its_objects(onboarded, files, tmp_path, capsys):
+    still = write_config(tmp_path / "still.yaml", steps=1, learning_rate=1e-12, warmup_steps=1)
+    output, before = tmp_path / "fresh", Bundle.load(onboarded / "bundle")
+    fresh = command(
+        files, output, "--init", str(onboarded / "bundle"), "--yes", "--origin", "a shop", meshes=("tin.stl",)
+    )
+    fresh[fresh.index("--config") + 1] = still
+    assert main(fresh) == 0
+    assert "known objects: none; new: tin" in capsys.readouterr().out
+    assert not (output / "evaluation_before").exists()
+    bundle = Bundle.load(output / "bundle")
+    assert bundle.class_ids == ["tin"]
+    assert bundle.objects[0].source.origin == "a shop"
+    assert bundle.provenance["init"]["new"] == ["tin"]
+    for name, tensor in bundle.weights.items():
+        if name.startswith("decoder.objects."):
+            assert tensor.ndim == 1 or not torch.equal(tensor, before.weights[name])
+        else:
+            assert torch.allclose(tensor, before.weights[name], atol=1e-6), name
+    assert main([*fresh[:-2], "--origin", "another shop"]) == 1
+    assert "another --origin (a shop)" in capsys.readouterr().err
+    assert main(["onboard", "--output", str(output), "--init", str(tmp_path / "b")]) == 1
+    assert "another --init" in capsys.readouterr().err
+
+
+def test_adding_and_starting_exclude_each_other(files, tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        main(command(files, tmp_path / "run", "--add-to", "a", "--init", "b"))
+    assert "not allowed with" in capsys.readouterr().err
+
+
 # ---- questions -------------------------------------------------------------------------------------------------------
 @pytest.fixture
 def terminal(monkeypatch):
@@ -211,6 +248,9 @@ def test_symmetries_may_come_from_a_file_or_not_at_all(files, tmp_path, terminal
         (["--yes", "--minutes", "0"], "--minutes"),
         (["--yes", "--processes", "0"], "--processes"),
         (["--yes", "--add-to", "{files}"], "not a bundle"),
+        (["--yes", "--init", "{files}"], "not a bundle"),
+        (["--yes", "--origin", "{files}/no.yaml"], "no.yaml"),
+        (["--yes", "--origin", "{files}/config.yaml"], "a line `class: text`"),
         (["--yes", "--config", "{files}/no.yaml"], "no training configuration"),
         (["--symmetries", "{files}/no.yaml"], "no such file"),
     ],
@@ -315,6 +355,25 @@ def test_new_objects_are_drawn_as_often_as_all_old_ones(onboarded):
     assert config.object_weights == {"tin": 2.0}
     assert config.network_config(3).crop_size == 64  # the bundle's network, not the recommended one
     assert config.learning_rate < TrainConfig.model_validate(RECOMMENDED).learning_rate
+
+
+def test_a_start_from_a_bundle_is_a_fresh_run_but_for_the_networks_sizes(onboarded):
+    init = Bundle.load(onboarded / "bundle")
+    config = base_config(None, None, ["tin"], init)
+    assert config.network_config(2) == init.config  # sizes alone: as many objects as asked for
+    recommended = TrainConfig.model_validate(RECOMMENDED)
+    assert config == recommended.model_copy(update={"model": config.model})
+    assert config.object_weights == {}
+
+
+def test_origins_are_one_for_all_or_one_for_each(tmp_path):
+    assert read_origins("a\n shop", ["mug", "drill"]) == {"mug": "a shop", "drill": "a shop"}
+    assert read_origins(None, ["mug"]) == {"mug": ""}
+    path = tmp_path / "origins.yaml"
+    path.write_text("mug: 'a shop: of mugs'\n")
+    assert read_origins(str(path), ["mug", "drill"]) == {"mug": "a shop: of mugs", "drill": ""}
+    with pytest.raises(ValueError, match="names mug; the classes are drill"):
+        read_origins(str(path), ["drill"])
 
 
 def test_every_object_is_seen_about_as_often_as_asked():

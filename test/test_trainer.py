@@ -254,15 +254,18 @@ def test_options_that_contradict_each_other_are_refused(tmp_path, capsys):
     assert not (tmp_path / "run").exists()
 
 
-def test_ros2_run_train_is_the_same_command(monkeypatch):
+@pytest.mark.parametrize("name", ["train", "onboard"])
+def test_ros2_run_train_and_onboard_are_the_same_commands(monkeypatch, name):
     called = []
     monkeypatch.setattr("mrc_core.cli.main", lambda argv: called.append(argv) or 0)
-    monkeypatch.setattr(sys, "argv", ["train", "--config", "c.yaml", "--resume"])
+    monkeypatch.setattr(sys, "argv", [name, "--config", "c.yaml", "--output", "run"])
+    path = f"scripts/executables/{name}"
     with pytest.raises(SystemExit) as end:
-        runpy.run_path(str(ROOT / "scripts" / "executables" / "train"), run_name="__main__")
+        runpy.run_path(str(ROOT / path), run_name="__main__")
     assert end.value.code == 0
-    assert called == [["train", "--config", "c.yaml", "--resume"]]
-    assert "scripts/executables/train" in (ROOT / "CMakeLists.txt").read_text()  # is installed
+    assert called == [[name, "--config", "c.yaml", "--output", "run"]]
+    assert os.access(ROOT / path, os.X_OK)
+    assert path in (ROOT / "CMakeLists.txt").read_text()  # is installed
 
 
 # ---- what it leaves --------------------------------------------------------------------------------------------------

@@ -9,11 +9,12 @@ from small_dataset import OBJECTS
 from training_runs import SETTINGS, tiny_trainer
 
 from mrc_core.geometry import ObjectModel
+from mrc_core.geometry.mesh_hash import mesh_hash
 from mrc_core.geometry.so3_grid import so3_grid_matrices
 from mrc_core.inference import Bundle
 from mrc_core.model.two_stage import Crops
 from mrc_core.training.depth_limits import DepthSamples
-from mrc_core.training.warm_start import match_bundle, mesh_hash, nearest_buckets
+from mrc_core.training.warm_start import match_bundle, nearest_buckets
 
 WEDGE, BOX, DISC = OBJECTS
 

@@ -18,8 +18,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         evaluate,
         import_weights,
         info,
+        join_meshes,
         onboard,
         preview,
+        strip_meshes,
         symmetries,
         synthesize,
         train,
@@ -29,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--version", action="version", version=f"mrc-net {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     make = (onboard, symmetries, train, preview, import_weights)
-    use = (estimate, synthesize, evaluate, info, benchmark)
+    use = (estimate, synthesize, evaluate, info, strip_meshes, join_meshes, benchmark)
     for command in (*make, *use):
         command.add_parser(commands)
     arguments = parser.parse_args(argv)

@@ -46,7 +46,9 @@ examples:
   mrc-net onboard --mesh mug.glb --add-to demo/bundle --output runs/with_mug --budget quick --yes
 
 With --add-to, the new objects get decoders of their own and the rest of the network is trained further, from the
-bundle's weights; how good the old objects were before is measured too.
+bundle's weights; how good the old objects were before is measured too. With --init, training starts from a bundle's
+weights too, but only the new objects are in the result: what the network sees helps with any object, so that this is
+faster than a start from nothing.
 
 Time: a --budget is {BUDGETS} minutes of training, about; a short trial tells how many
 steps these are.
@@ -74,7 +76,17 @@ def add_parser(commands: Any) -> None:
     parser.add_argument(
         "--output", required=True, metavar="DIR", help="new, empty, or of an onboarding to go on with"
     )
-    parser.add_argument("--add-to", metavar="BUNDLE", help="add the objects to this bundle's")
+    start = parser.add_mutually_exclusive_group()
+    start.add_argument("--add-to", metavar="BUNDLE", help="add the objects to this bundle's")
+    start.add_argument(
+        "--init", metavar="BUNDLE", help="start from this bundle's weights, without its objects"
+    )
+    parser.add_argument(
+        "--origin",
+        metavar="TEXT|FILE.yaml",
+        help="where the meshes can be had, for those who get the bundle without them: of all, or a line `class: text` "
+        "for each",
+    )
     parser.add_argument(
         "--symmetries",
         default="proposed",
@@ -156,26 +168,32 @@ class _Onboarding:
     def take_meshes(self) -> None:
         given, state = self.arguments, self.state
         paths = [str(Path(p).resolve()) for p in given.mesh] if given.mesh else None
-        add_to = str(Path(given.add_to).resolve()) if given.add_to else None
+        start = {
+            name: str(Path(value).resolve()) if value else None
+            for name, value in (("add_to", given.add_to), ("init", given.init))
+        }
         if not state.is_new:
-            state.claim(mesh=paths, unit=given.unit, add_to=add_to)
-            paths, add_to = state.given("mesh"), state.given("add_to")
+            state.claim(mesh=paths, unit=given.unit, origin=given.origin, **start)
+            paths = state.given("mesh")
+            start = {name: state.given(name) for name in start}
         if state.facts("meshes") is None:
             if not paths:
                 raise ValueError("--mesh is missing: which objects are to be onboarded?")
             check_choice(given.symmetries, given.yes)
-            known = Bundle.load(add_to) if add_to else None
-            meshes = read_meshes(paths, state.given("unit") or given.unit)
+            known = Bundle.load(start["add_to"]) if start["add_to"] else None
+            init = Bundle.load(start["init"]) if start["init"] else None
+            origin = state.given("origin") or given.origin
+            meshes = read_meshes(paths, state.given("unit") or given.unit, origin)
             names = [one.class_id for one in meshes]
-            base_config(given.config, known, names)  # what is wrong there is told now
+            base_config(given.config, known, names, init)  # what is wrong there is told now
             print_meshes(self.console, meshes)
             asks = given.unit is None and not given.yes and sys.stdin.isatty()
             if asks and not _agreed("are these sizes right?"):
                 raise ValueError("then pass --unit m, cm, mm or in")
-            state.claim(mesh=paths, unit=given.unit, add_to=add_to)
-            write_objects(self.folder, meshes, known, add_to)
+            state.claim(mesh=paths, unit=given.unit, origin=given.origin, **start)
+            write_objects(self.folder, meshes, known, start["add_to"])
             state.finish("meshes", names)
-        self.add_to = add_to
+        self.add_to, self.init = start["add_to"], start["init"]
 
     def take_symmetries(self) -> None:
         given = self.arguments
@@ -204,7 +222,7 @@ class _Onboarding:
         if state.facts("training") is not None:
             self.console.print(f"training: done before, {state.facts('training')} steps")
             return True
-        options = RunOptions(self.objects_file, given.processes, given.device, self.add_to)
+        options = RunOptions(self.objects_file, given.processes, given.device, self.add_to or self.init)
         config = self.training_config(options)
         state.finish("training_of", prints)
         run_folder = self.folder / "training"
@@ -225,7 +243,8 @@ class _Onboarding:
                 self.console.print(f"training goes on with the settings in {path}", soft_wrap=True)
             return TrainConfig.load(path)
         known = Bundle.load(self.add_to) if self.add_to else None
-        config = base_config(given.config, known, self.state.facts("meshes"))
+        init = Bundle.load(self.init) if self.init else None
+        config = base_config(given.config, known, self.state.facts("meshes"), init)
         if given.budget or given.minutes or not given.config:
             minutes = given.minutes or BUDGETS_MIN[given.budget or "normal"]
             speed = measure_speed(self.console, config, options, self.folder / "training_trial")

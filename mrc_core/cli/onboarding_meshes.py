@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import yaml
 from rich.console import Console
 from rich.table import Table
 
@@ -18,6 +20,7 @@ from mrc_core.geometry import Mesh
 from mrc_core.geometry.mesh import METRES_PER_UNIT
 from mrc_core.geometry.mesh_diameter import point_set_diameter
 from mrc_core.geometry.mesh_loading import load_parts
+from mrc_core.geometry.mesh_source import MeshSource, source_of
 from mrc_core.inference.bundle import Bundle
 
 LIKELY_M = (0.02, 1.5)  # diameters of what a robot handles
@@ -36,22 +39,49 @@ class NamedMesh:
     path: Path
     mesh: Mesh
     unit_words: str
+    source: MeshSource
 
 
-def read_meshes(paths: Sequence[str], unit: str | None) -> list[NamedMesh]:
+def read_meshes(paths: Sequence[str], unit: str | None, origin: str | None = None) -> list[NamedMesh]:
     """Reads mesh files.
 
     Args:
         unit: of all files; None: told by each mesh's size.
+        origin: where the files came from: a text for all of them, or a YAML file with a text for each class.
 
     Raises:
         FileNotFoundError, ValueError: a file cannot be used, or no class can be made of its name.
     """
     out = []
+    origins = read_origins(origin, mesh_names(paths))
     for name, path in zip(mesh_names(paths), map(Path, paths)):
         chosen, words = (unit, f"{unit}, as given") if unit else likely_unit(path)
-        out.append(NamedMesh(name, path, Mesh.load(path, chosen), words))
+        opened: list[str] = []
+        mesh = Mesh.load(path, chosen, opened)
+        out.append(NamedMesh(name, path, mesh, words, source_of(path, chosen, origins[name], opened)))
     return out
+
+
+def read_origins(origin: str | None, class_ids: Sequence[str]) -> dict[str, str]:
+    """Where the mesh of each class came from, as one line; empty where nobody said.
+
+    Raises:
+        FileNotFoundError, ValueError: it names a YAML file that cannot be used.
+    """
+    if origin is None or Path(origin).suffix.lower() not in (".yaml", ".yml"):
+        return dict.fromkeys(class_ids, " ".join((origin or "").split()))
+    try:
+        content = yaml.safe_load(Path(origin).read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        raise ValueError(f"--origin {origin} is not valid YAML: {error}") from error
+    if not isinstance(content, dict) or not all(isinstance(text, str) for text in content.values()):
+        raise ValueError(f"--origin {origin} must have a line `class: text` for each mesh")
+    unknown = sorted(set(map(str, content)) - set(class_ids))
+    if unknown:
+        raise ValueError(
+            f"--origin {origin} names {', '.join(unknown)}; the classes are {', '.join(class_ids)}"
+        )
+    return {name: " ".join(content.get(name, "").split()) for name in class_ids}
 
 
 def likely_unit(path: Path) -> tuple[str, str]:
@@ -128,16 +158,19 @@ def write_objects(
         shutil.copyfile(
             Path(str(known_path)) / "meshes" / f"{item.class_id}.glb", target / f"{item.class_id}.glb"
         )
-        lines.append(_entry(item.class_id, f"of {known_path}"))
+        lines.append(_entry(item.class_id, f"of {known_path}", item.source))
         symmetries[item.class_id] = item.symmetries
     for one in meshes:
         one.mesh.save(target / f"{one.class_id}.glb")
-        lines.append(_entry(one.class_id, f"from {one.path}, {one.unit_words}"))
+        lines.append(_entry(one.class_id, f"from {one.path}, {one.unit_words}", one.source))
     path = folder / "objects.yaml"
     write_bytes(path, with_symmetries("\n".join(lines) + "\n", symmetries).encode("utf-8"))
     return path
 
 
-def _entry(class_id: str, origin: str) -> str:
-    origin = " ".join(origin.split())  # a line break in a file's name would end the comment
-    return f'# {origin}\n- class_id: "{class_id}"\n  mesh: "meshes/{class_id}.glb"\n  unit: m'
+def _entry(class_id: str, words: str, source: MeshSource | None) -> str:
+    words = " ".join(words.split())  # a line break in a file's name would end the comment
+    lines = [f"# {words}", f'- class_id: "{class_id}"', f'  mesh: "meshes/{class_id}.glb"', "  unit: m"]
+    if source is not None:  # on one line, as JSON, which is YAML too
+        lines.append(f"  source: {json.dumps(source.model_dump(exclude_defaults=True))}")
+    return "\n".join(lines)

@@ -61,23 +61,31 @@ RECOMMENDED: dict[str, Any] = {
 FINE_TUNING = {"learning_rate": 4.0e-4, "warmup_steps": 100, "coarse_noise_start": 0.5}
 
 
-def base_config(config: str | None, known: Bundle | None, new: Sequence[str]) -> TrainConfig:
+def base_config(
+    config: str | None, known: Bundle | None, new: Sequence[str], init: Bundle | None = None
+) -> TrainConfig:
     """Settings before the time is known: those of a file, or recommended ones.
 
-    The network is that of the bundle to add to, where there is one, and its new objects are drawn as often, all
-    together, as the old ones.
+    The network is that of the bundle to add to or to start from, where there is one. New objects of a bundle to add to
+    are drawn as often, all together, as the old ones.
+
+    Args:
+        known: the bundle to add to.
+        init: the bundle to start from, without its objects; the run is a fresh one but for its weights.
 
     Raises:
         ValueError: the file is wrong, or the bundle cannot be trained further.
     """
     settings = TrainConfig.load(config).model_dump() if config else dict(RECOMMENDED)
+    start, option = (known, "--add-to") if known is not None else (init, "--init")
+    if start is not None:
+        if start.conventions != OURS:
+            raise ValueError(f"{option}: weights that were imported from elsewhere cannot be trained further")
+        settings["model"] = {k: v for k, v in start.config.model_dump().items() if k != "num_objects"}
     if known is not None:
-        if known.conventions != OURS:
-            raise ValueError("--add-to: weights that were imported from elsewhere cannot be trained further")
-        model = {key: value for key, value in known.config.model_dump().items() if key != "num_objects"}
         weight = max(1.0, len(known.objects) / len(new))
         weights = {**dict.fromkeys(new, weight), **settings.get("object_weights", {})}
-        settings |= {"model": model, "object_weights": weights, **({} if config else FINE_TUNING)}
+        settings |= {"object_weights": weights, **({} if config else FINE_TUNING)}
     return TrainConfig.model_validate(settings)
 
 

@@ -15,6 +15,7 @@ from mrc_core.cli.training_setup import build_trainer
 from mrc_core.data.object_set import load_objects
 from mrc_core.inference.bundle import Bundle
 from mrc_core.training.config import TrainConfig
+from mrc_core.training.imagenet_start import ImageNetStart, with_imagenet_scaling
 from mrc_core.training.trainer import CHECKPOINT
 from mrc_core.training.workers import Workers
 
@@ -64,6 +65,12 @@ def add_parser(commands: Any) -> None:
         help="start from this bundle's weights: objects that it knows keep their decoder",
     )
     parser.add_argument(
+        "--imagenet",
+        metavar="FILE",
+        help="start the encoder's trunk from torchvision's resnet34 or resnet18 (.safetensors, or .pth read by the "
+        "restricted unpickler); needs the paper's widths. Repeat it with --resume: the input's scaling depends on it",
+    )
+    parser.add_argument(
         "--time-limit",
         type=float,
         metavar="MINUTES",
@@ -98,17 +105,24 @@ def run(arguments: argparse.Namespace) -> int:
         raise ValueError(f"--time-limit must be more than 0 minutes, not {arguments.time_limit}")
     if arguments.init and arguments.resume:
         raise ValueError("--init starts a new run: leave it out with --resume, the checkpoint has what came of it")
+    if arguments.imagenet:
+        if arguments.init:
+            raise ValueError("--init and --imagenet are two starts: choose one")
+        config = with_imagenet_scaling(config)
+    fresh = bool(arguments.imagenet) and not arguments.resume  # a checkpoint has what came of these weights
+    imagenet = ImageNetStart.read(Path(arguments.imagenet), config) if fresh else None
     objects = load_objects(arguments.objects)
     init = Bundle.load(arguments.init) if arguments.init else None
     on_gpu = arguments.device != "cpu" and torch.cuda.is_available()
     workers = Workers("nccl" if on_gpu else "gloo")
     with _log_file(Path(arguments.output), arguments.resume, workers) as log:
-        trainer = build_trainer(config, objects, Path(arguments.output), arguments.device, log, workers, init)
+        output = Path(arguments.output)
+        trainer = build_trainer(config, objects, output, arguments.device, log, workers, init, imagenet)
         if arguments.resume:
             trainer.resume()
         deadline = None if arguments.time_limit is None else started + 60 * arguments.time_limit
         trainer.train(deadline)
-        log(f"bundle: {Path(arguments.output) / 'bundle'}")
+        log(f"bundle: {output / 'bundle'}")
     workers.close()
     return 0
 

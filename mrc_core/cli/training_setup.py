@@ -19,6 +19,7 @@ from mrc_core.inference.bundle import Bundle
 from mrc_core.rendering import create_renderer
 from mrc_core.training.config import TrainConfig
 from mrc_core.training.depth_limits import DepthSamples, limits_of, sample_depths
+from mrc_core.training.imagenet_start import ImageNetStart
 from mrc_core.training.learner import Learner
 from mrc_core.training.memory import keep_freed_memory
 from mrc_core.training.sources import MixedSource, SampleSource
@@ -38,6 +39,7 @@ def build_trainer(
     log: Log,
     workers: Workers | None = None,
     init: Bundle | None = None,
+    imagenet: ImageNetStart | None = None,
 ) -> Trainer:
     """Wires renderers, sources and trainer together.
 
@@ -49,6 +51,7 @@ def build_trainer(
         log: prints one line.
         workers: the processes that train together; this one alone by default.
         init: the bundle whose weights the run starts from.
+        imagenet: weights that the encoder's trunk starts from; not with `init`.
 
     Raises:
         ValueError: a setting does not fit the objects, the data sets or `init`; the message says which.
@@ -84,6 +87,9 @@ def build_trainer(
         warm.load_into(learner)
         trainer.state.init = warm.provenance()
         log(warm.describe())
+    if imagenet is not None:
+        trainer.state.init = imagenet.load_into(learner)
+        log(f"the encoder's trunk starts from {imagenet.name}; not used: {trainer.state.init['left_out']}")
     parameters = sum(p.numel() for p in learner.network.parameters())
     log(
         f"{parameters / 1e6:.2f} M parameters, {config.steps} steps of "

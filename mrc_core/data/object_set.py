@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from mrc_core.data.bop_files import BopDataError, read_json
 from mrc_core.data.bop_objects import load_objects_info
 from mrc_core.geometry.mesh import Mesh
+from mrc_core.geometry.mesh_source import MeshSource
 from mrc_core.geometry.objects import ObjectModel
 from mrc_core.geometry.symmetries import SymmetrySet
 
@@ -23,12 +24,16 @@ class _ContinuousEntry(BaseModel):
 
 
 class ObjectEntry(BaseModel):
-    """One object of an objects.yaml. Symmetries are written as in BOP's models_info, in the mesh's unit."""
+    """One object of an objects.yaml. Symmetries are written as in BOP's models_info, in the mesh's unit.
+
+    `source` are the files that the mesh was converted from, where it was: it goes into the bundle.
+    """
 
     model_config = ConfigDict(extra="forbid")
     class_id: str
     mesh: str
     unit: str = "m"
+    source: MeshSource | None = None
     symmetries_discrete: list[list[float]] = []
     symmetries_continuous: list[_ContinuousEntry] = []
 
@@ -95,4 +100,4 @@ def _load(entry: ObjectEntry, folder: Path) -> ObjectModel:
         symmetries = SymmetrySet.from_bop(entry.model_dump(), METRES_PER_UNIT[entry.unit])
     except ValueError as error:
         raise ValueError(f"{entry.class_id}: {error}") from error
-    return ObjectModel(entry.class_id, mesh, symmetries)
+    return ObjectModel(entry.class_id, mesh, symmetries, entry.source)

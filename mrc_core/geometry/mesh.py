@@ -87,7 +87,7 @@ class Mesh:
             object.__setattr__(self, key, value)
 
     @staticmethod
-    def load(path: str | Path, unit: str = "m") -> Mesh:
+    def load(path: str | Path, unit: str = "m", opened: list[str] | None = None) -> Mesh:
         """Read a ply, obj, glb or stl file.
 
         A scene of several parts becomes one mesh, with the transforms of its nodes applied. Textures come from the
@@ -98,6 +98,7 @@ class Mesh:
         Args:
             path: the file; its textures must lie in its folder or below.
             unit: the unit of the file's coordinates: m, cm, mm or in.
+            opened: takes the files that were read beside it, see `load_parts`.
 
         Raises:
             FileNotFoundError: the file, its material or its texture is missing.
@@ -110,7 +111,7 @@ class Mesh:
         if unit not in METRES_PER_UNIT:
             raise ValueError(f"unknown unit '{unit}': choose from {', '.join(METRES_PER_UNIT)}")
         path = Path(path)
-        arrays = merge_parts(load_parts(path), path.name)
+        arrays = merge_parts(load_parts(path, opened), path.name)
         vertices = np.asarray(arrays["vertices"], np.float64)
         if vertices.size and np.isfinite(vertices).all():
             check_unit(point_set_diameter(vertices), unit, path.name)

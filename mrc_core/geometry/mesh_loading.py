@@ -27,8 +27,11 @@ class MeshPart:
     colors: np.ndarray | None
 
 
-def load_parts(path: Path) -> list[MeshPart]:
+def load_parts(path: Path, opened: list[str] | None = None) -> list[MeshPart]:
     """All triangles of a file, the transforms of the scene's nodes applied.
+
+    Args:
+        opened: takes the files that were read beside it, materials and textures, by their paths relative to its folder.
 
     Raises:
         FileNotFoundError: the file, its material library or a texture is missing.
@@ -62,6 +65,8 @@ def load_parts(path: Path) -> list[MeshPart]:
     ]
     if not parts:
         raise ValueError(f"mesh '{path}' is empty: it has no triangles")
+    if opened is not None:
+        opened += resolver.opened
     return parts
 
 
@@ -72,16 +77,22 @@ class _FolderResolver(Resolver):
         self.mesh_path = mesh_path
         self.file_name = mesh_path.name
         self.problem: Exception | None = None
+        self.opened: list[str] = []  # in the order of the first reading
 
     def get(self, name: str | bytes) -> bytes:
         text = name.decode() if isinstance(name, bytes) else name
         try:
-            return self._path_of(text).read_bytes()
+            inside = self._inside(text)
+            content = (self.mesh_path.parent / inside).read_bytes()
         except (OSError, ValueError) as error:
             self.problem = self.problem or error
             raise
+        if inside not in self.opened:
+            self.opened.append(inside)
+        return content
 
-    def _path_of(self, name: str) -> Path:
+    def _inside(self, name: str) -> str:
+        """A file's path relative to the mesh's folder."""
         # An MTL may put options before the file name: "-s 1 1 1 image.png".
         name = name.strip().split()[-1] if name.strip().startswith("-") else name.strip()
         inside = posixpath.normpath(name.replace("\\", "/"))
@@ -91,12 +102,11 @@ class _FolderResolver(Resolver):
                 f"mesh '{self.mesh_path}' names the file '{name}' outside its own folder: "
                 "copy it beside the mesh and name it without a path"
             )
-        path = self.mesh_path.parent / inside
-        if not path.is_file():
+        if not (self.mesh_path.parent / inside).is_file():
             raise FileNotFoundError(
                 f"mesh '{self.mesh_path}' needs the file '{name}', which is not in its folder"
             )
-        return path
+        return inside
 
     def namespaced(self, namespace: str) -> Resolver:
         return self

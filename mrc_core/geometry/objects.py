@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from mrc_core.geometry.mesh import Mesh
+from mrc_core.geometry.mesh_source import MeshSource
 from mrc_core.geometry.symmetries import SymmetrySet, second_moment
 
 CLASS_ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_. -]*")
@@ -27,6 +28,7 @@ class ObjectModel:
     class_id: str
     mesh: Mesh
     symmetries: SymmetrySet
+    source: MeshSource | None = None  # the files that the mesh was read from, where that is known
 
     def __post_init__(self) -> None:
         # the name becomes a file name in a bundle, a ROS topic and a TF frame

@@ -5,58 +5,44 @@
     weights.safetensors    the network's weights
     meshes/                one .glb a class
 
+Meshes that may not be passed on can be taken out: bundle.yaml then says which files they came from, and
+`mrc-net join-meshes` puts a user's own copies in (bundle_meshes.py).
+
 Nothing is unpickled, and every path stays inside of the folder.
 """
 
 from __future__ import annotations
 
-import hashlib
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from mrc_core.geometry.mesh import Mesh
+from mrc_core.geometry.mesh_source import file_sha256
 from mrc_core.geometry.objects import ObjectModel
 from mrc_core.geometry.symmetries import SymmetrySet
+from mrc_core.inference.bundle_file import (
+    FORMAT_VERSION,
+    BundleError,
+    BundleFile,
+    ObjectEntry,
+    check_hash,
+    inside,
+    read_bundle_file,
+    whole_folder,
+    write_bundle_file,
+)
 from mrc_core.model.config import MRCNetConfig
 from mrc_core.model.conventions import OURS, Conventions
 from mrc_core.model.network import MRCNet
 from mrc_core.model.pose_codec import PoseCodec
 
-FORMAT_VERSION = 1
-
-
-class BundleError(ValueError):
-    """A bundle cannot be used; the message says what is wrong and what to do."""
-
-
-class _ObjectEntry(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-    class_id: str
-    mesh: str
-    mesh_sha256: str
-    diameter_m: float
-    tau_z_limits: tuple[float, float]
-    symmetries_discrete: list[list[float]] = []
-    symmetries_continuous: list[dict[str, list[float]]] = []
-
-
-class _BundleFile(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-    format_version: int
-    objects: list[_ObjectEntry]
-    model: dict[str, Any]
-    weights_sha256: str
-    conventions: Conventions = OURS
-    provenance: dict[str, Any] = {}
+WEIGHTS = "weights.safetensors"
 
 
 @dataclass(frozen=True)
@@ -102,45 +88,35 @@ class Bundle:
 
     def save(self, path: str | Path) -> None:
         """Writes the bundle beside `path`, then puts it in place: an interruption leaves the old one or the new one."""
-        target = Path(path)
-        path = target.with_name(target.name + ".partial")
-        shutil.rmtree(path, ignore_errors=True)
-        (path / "meshes").mkdir(parents=True)
-        entries = []
-        for item, limits in zip(self.objects, self.depth_limits.tolist()):
-            mesh_path = path / "meshes" / f"{item.class_id}.glb"
-            item.mesh.save(mesh_path)
-            entries.append(
-                {
+        with whole_folder(Path(path)) as folder:
+            (folder / "meshes").mkdir()
+            entries = []
+            for item, limits in zip(self.objects, self.depth_limits.tolist()):
+                mesh_path = folder / "meshes" / f"{item.class_id}.glb"
+                item.mesh.save(mesh_path)
+                entry = {
                     "class_id": item.class_id,
                     "mesh": f"meshes/{item.class_id}.glb",
-                    "mesh_sha256": _sha256(mesh_path),
+                    "mesh_sha256": file_sha256(mesh_path),
                     "diameter_m": round(item.diameter, 6),
                     "tau_z_limits": limits,
                     **item.symmetries.to_bop(metres_per_unit=1.0),
                 }
-            )
-        weights = {name: tensor.detach().cpu().contiguous() for name, tensor in self.weights.items()}
-        save_file(weights, path / "weights.safetensors")
-        content = {
-            "format_version": FORMAT_VERSION,
-            "objects": entries,
-            "model": self.config.model_dump(mode="json"),
-            "weights_sha256": _sha256(path / "weights.safetensors"),
-            "provenance": self.provenance,
-        }
-        if self.conventions != OURS:
-            content["conventions"] = self.conventions.model_dump(mode="json")
-        _BundleFile.model_validate(content)
-        (path / "bundle.yaml").write_text(
-            yaml.safe_dump(content, sort_keys=False, default_flow_style=None, width=110)
-        )
-        old = target.with_name(target.name + ".old")
-        shutil.rmtree(old, ignore_errors=True)
-        if target.exists():
-            target.rename(old)
-        path.rename(target)
-        shutil.rmtree(old, ignore_errors=True)
+                if item.source is not None:
+                    entry["source"] = item.source.model_dump(exclude_defaults=True)
+                entries.append(entry)
+            weights = {name: tensor.detach().cpu().contiguous() for name, tensor in self.weights.items()}
+            save_file(weights, folder / WEIGHTS)
+            content = {
+                "format_version": FORMAT_VERSION,
+                "objects": entries,
+                "model": self.config.model_dump(mode="json"),
+                "weights_sha256": file_sha256(folder / WEIGHTS),
+                "provenance": self.provenance,
+            }
+            if self.conventions != OURS:
+                content["conventions"] = self.conventions.model_dump(mode="json")
+            write_bundle_file(folder, content)
 
     @classmethod
     def load(cls, path: str | Path) -> Bundle:
@@ -150,32 +126,69 @@ class Bundle:
             BundleError: something is missing, altered, cut short or outside of the folder.
         """
         path = Path(path)
-        if not (path / "bundle.yaml").is_file():
+        content = read_bundle_file(path)
+        if content.without_mesh:
+            names = ", ".join(entry.class_id for entry in content.without_mesh)
             raise BundleError(
-                f"{path} is not a bundle (no bundle.yaml): pass the folder that `mrc-net train` wrote"
+                f"{path} comes without the meshes of {names}: put your own copies in with `{join_command(path)}`; "
+                f"`mrc-net info --bundle {path}` says which files they are and where to get them"
             )
-        try:
-            content = _BundleFile.model_validate(yaml.safe_load((path / "bundle.yaml").read_text()))
-            config = MRCNetConfig(**content.model)
-        except (ValidationError, yaml.YAMLError, TypeError, ValueError) as error:
-            raise BundleError(f"{path / 'bundle.yaml'} is not valid: {error}") from error
-        if content.format_version != FORMAT_VERSION:
-            raise BundleError(
-                f"{path} has format {content.format_version}, this program reads {FORMAT_VERSION}"
-            )
-        if len(content.objects) != config.num_objects:
-            raise BundleError(
-                f"{path}: {len(content.objects)} objects listed, the model has {config.num_objects}"
-            )
-        weights_path = path / "weights.safetensors"
-        _check_hash(weights_path, content.weights_sha256)
-        objects = tuple(_load_object(path, entry) for entry in content.objects)
-        try:
-            weights = load_file(weights_path)
-        except Exception as error:  # safetensors raises a type of its own
-            raise BundleError(f"{weights_path} cannot be read: {error}") from error
-        limits = torch.tensor([entry.tau_z_limits for entry in content.objects])
-        return cls(objects, config, limits, weights, content.provenance, content.conventions)
+        return with_objects(path, content, [load_object(path, entry) for entry in content.objects])
+
+
+def join_command(path: Path) -> str:
+    """What completes a bundle without meshes."""
+    return f"mrc-net join-meshes {path} --meshes FOLDER --output {path.name}_complete"
+
+
+def with_objects(path: Path, content: BundleFile, objects: Sequence[ObjectModel]) -> Bundle:
+    """The bundle in a folder, with objects that were read from it or put together otherwise.
+
+    Raises:
+        BundleError: the weights are missing or altered.
+    """
+    limits = torch.tensor([entry.tau_z_limits for entry in content.objects])
+    return Bundle(
+        tuple(objects),
+        content.config,
+        limits,
+        load_weights(path, content),
+        content.provenance,
+        content.conventions,
+    )
+
+
+def load_weights(path: Path, content: BundleFile) -> dict[str, Tensor]:
+    """The network's weights in a bundle's folder.
+
+    Raises:
+        BundleError: they are missing or altered.
+    """
+    check_hash(path / WEIGHTS, content.weights_sha256)
+    try:
+        return load_file(path / WEIGHTS)
+    except Exception as error:  # safetensors raises a type of its own
+        raise BundleError(f"{path / WEIGHTS} cannot be read: {error}") from error
+
+
+def load_object(folder: Path, entry: ObjectEntry) -> ObjectModel:
+    """An object whose mesh is in the bundle.
+
+    Raises:
+        BundleError: the mesh is missing, altered, outside of the bundle or unusable.
+    """
+    path = inside(folder, entry)
+    check_hash(path, str(entry.mesh_sha256))
+    try:
+        return object_of(entry, Mesh.load(path))
+    except (ValueError, KeyError) as error:
+        raise BundleError(f"{entry.class_id}: {error}") from error
+
+
+def object_of(entry: ObjectEntry, mesh: Mesh) -> ObjectModel:
+    """An object as bundle.yaml has it, with a mesh in metres."""
+    symmetries = SymmetrySet.from_bop(entry.model_dump(), metres_per_unit=1.0)
+    return ObjectModel(entry.class_id, mesh, symmetries, entry.source)
 
 
 def codec_for(config: MRCNetConfig, depth_limits: Tensor, conventions: Conventions = OURS) -> PoseCodec:
@@ -183,31 +196,6 @@ def codec_for(config: MRCNetConfig, depth_limits: Tensor, conventions: Conventio
     return PoseCodec(
         config.n_side, config.xy_cells, config.depth_bins, depth_limits, config.crop_size, conventions
     )
-
-
-def _load_object(folder: Path, entry: _ObjectEntry) -> ObjectModel:
-    mesh_path = (folder / entry.mesh).resolve()
-    if not mesh_path.is_relative_to(folder.resolve()):
-        raise BundleError(f"{entry.class_id}: the mesh path {entry.mesh!r} leaves the bundle")
-    _check_hash(mesh_path, entry.mesh_sha256)
-    try:
-        symmetries = SymmetrySet.from_bop(entry.model_dump(), metres_per_unit=1.0)
-        return ObjectModel(entry.class_id, Mesh.load(mesh_path), symmetries)
-    except (ValueError, KeyError) as error:
-        raise BundleError(f"{entry.class_id}: {error}") from error
-
-
-def _check_hash(path: Path, expected: str) -> None:
-    if not path.is_file():
-        raise BundleError(f"{path} is missing: copy the whole bundle folder again")
-    if _sha256(path) != expected:
-        raise BundleError(
-            f"{path} was altered or cut short (its hash differs): copy the whole bundle folder again"
-        )
-
-
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def make_bundle(

@@ -117,6 +117,7 @@ class Trainer:
             raise ValueError(
                 f"the checkpoint is of {state['classes']}, not of {names}: choose another --output"
             )
+        self._check_scaling(state)
         self.learner.load_tensors(groups)
         self.state = RunState.from_json(state)
         self.log(f"resumed at step {self.state.step}")
@@ -136,6 +137,16 @@ class Trainer:
         settings = {"processes": self.workers.count, "config": self.config.model_dump(mode="json")}
         if self.state.note_settings(settings):
             self.log(f"the settings differ from those before step {self.state.step}; the bundle will list both")
+
+    def _check_scaling(self, state: dict[str, Any]) -> None:
+        """Compares the network's input with that of a checkpoint, which no weight tells."""
+        for settings in state.get("history", [])[-1:]:
+            there = settings.get("config", {}).get("model", {}).get("input_scaling", "none")
+            if there != self.learner.network.config.input_scaling:
+                raise ValueError(
+                    f"the checkpoint was trained with input_scaling: {there}: repeat --imagenet where the run had it, "
+                    "or set it in the section `model` of the configuration"
+                )
 
     def _batch_numbers(self) -> tuple[int, int]:
         """First and last (not included) of this process's batches, `accumulate` to a step."""

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from mrc_core.geometry.mesh import Mesh
+from mrc_core.geometry.mesh_hash import mesh_hash
 from mrc_core.geometry.objects import ObjectModel
 from mrc_core.geometry.so3_grid import so3_grid
 from mrc_core.inference.bundle import Bundle
@@ -143,15 +141,3 @@ def nearest_buckets(theirs: int, ours: int) -> Tensor:
     """For each bucket of the grid of n_side `ours` (K,) the number of the nearest one of the grid of `theirs`."""
     # The angle between two rotations falls with the absolute value of their quaternions' dot product.
     return (so3_grid(ours) @ so3_grid(theirs).T).abs().argmax(dim=1)
-
-
-def mesh_hash(mesh: Mesh) -> str:
-    """SHA-256 of the mesh's geometry, whatever the order of its vertices and faces and how they are shared.
-
-    A bundle's own copy of a mesh has the hash of the file that it was made of. Colours and textures are left out: a
-    decoder that knows the shape is the right start for another paint.
-    """
-    corners = mesh.vertices[mesh.faces].astype(np.float32) + np.float32(0)  # (F, 3, 3), and no -0
-    first = np.lexsort(corners.transpose(2, 0, 1)[::-1], axis=-1)[:, 0]  # the same triangle from any of its corners on
-    turned = np.stack([corners[np.arange(len(corners)), (first + i) % 3] for i in range(3)], axis=1).reshape(-1, 9)
-    return hashlib.sha256(turned[np.lexsort(turned.T[::-1])].tobytes()).hexdigest()

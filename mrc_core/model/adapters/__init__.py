@@ -1,4 +1,4 @@
-"""Weights from elsewhere: the authors' checkpoints and torchvision's ResNet-34, by name and shape."""
+"""Weights from elsewhere: the authors' checkpoints and torchvision's ResNets, by name and shape."""
 
 from mrc_core.model.adapters.files import read_tensors
 from mrc_core.model.adapters.reference import (
@@ -9,7 +9,7 @@ from mrc_core.model.adapters.reference import (
 )
 from mrc_core.model.adapters.reference_datasets import REFERENCE_DATASETS, ReferenceDataset
 from mrc_core.model.adapters.state_dict import Adapted, WeightsError
-from mrc_core.model.adapters.torchvision_resnet import load_imagenet_resnet34
+from mrc_core.model.adapters.torchvision_resnet import check_imagenet_fits, load_imagenet_resnet
 
 __all__ = [
     "REFERENCE_CONVENTIONS",
@@ -18,8 +18,9 @@ __all__ = [
     "ReferenceDataset",
     "WeightsError",
     "adapt_reference",
+    "check_imagenet_fits",
     "count_decoders",
-    "load_imagenet_resnet34",
+    "load_imagenet_resnet",
     "read_tensors",
     "reference_config",
 ]

@@ -1,4 +1,4 @@
-"""ImageNet weights of ResNet-34 in torchvision's layout, for a start of training."""
+"""ImageNet weights of ResNet-18 and ResNet-34 in torchvision's layout, for a start of training."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from mrc_core.model.adapters.state_dict import Move, WeightsError, adapt
 from mrc_core.model.config import MRCNetConfig
 from mrc_core.model.network import MRCNet
 
-RESNET34 = {"backbone": 34, "stem_channels": 64, "layer_channels": (64, 128, 256, 512)}
+WIDTHS = {"stem_channels": 64, "layer_channels": (64, 128, 256, 512)}
 
 _IGNORABLE = (
     (r"fc\.(weight|bias)", "the classifier of ImageNet's classes"),
@@ -26,7 +26,7 @@ _RESET = (
 )
 
 
-def load_imagenet_resnet34(network: MRCNet, state_dict: Mapping[str, Tensor]) -> dict[str, str]:
+def load_imagenet_resnet(network: MRCNet, state_dict: Mapping[str, Tensor]) -> dict[str, str]:
     """Puts torchvision's weights into the network's backbone, in place.
 
     The first convolution gets a fourth channel, the box map's, of zeros: at first the network sees what ImageNet's
@@ -38,8 +38,8 @@ def load_imagenet_resnet34(network: MRCNet, state_dict: Mapping[str, Tensor]) ->
     are normalised together with others there, and scales that were learnt for each alone have lost their meaning.
 
     Args:
-        network: a new one, of the paper's sizes in the backbone; nothing else in it changes.
-        state_dict: that of `torchvision.models.resnet34`.
+        network: a new one, of torchvision's widths in the backbone, which are the paper's; nothing else in it changes.
+        state_dict: that of `torchvision.models.resnet34` or `resnet18`, whichever depth the network has.
 
     Returns:
         The tensors that were left out, with the reason.
@@ -48,12 +48,7 @@ def load_imagenet_resnet34(network: MRCNet, state_dict: Mapping[str, Tensor]) ->
         WeightsError: another backbone or input scaling; a tensor is missing, unknown or of another shape.
     """
     config = network.config
-    for key, value in {**RESNET34, "input_scaling": "imagenet"}.items():
-        if getattr(config, key) != value:
-            raise WeightsError(
-                f"ImageNet's ResNet-34 needs a network with {key}: {value}, this one has {getattr(config, key)}; set "
-                "it in the section `model` of the configuration"
-            )
+    check_imagenet_fits(config, state_dict)
     norms = config.norm != "group"
     parameters = dict(network.backbone.named_parameters(prefix="backbone"))
     ours = {
@@ -69,6 +64,34 @@ def load_imagenet_resnet34(network: MRCNet, state_dict: Mapping[str, Tensor]) ->
             else:
                 parameter.fill_(1.0 if name.endswith("weight") else 0.0)
     return adapted.ignored
+
+
+def check_imagenet_fits(config: MRCNetConfig, state_dict: Mapping[str, Tensor]) -> None:
+    """Checks the sizes of the backbone, before a network is built.
+
+    Raises:
+        WeightsError: the weights are of no ResNet-18 or 34, or the network has another depth, other widths or another
+            input scaling.
+    """
+    depth = _depth(state_dict)
+    for key, value in {"backbone": depth, **WIDTHS, "input_scaling": "imagenet"}.items():
+        if getattr(config, key) != value:
+            widths = " (flavour: paper has torchvision's widths, small has not)" if key in WIDTHS else ""
+            raise WeightsError(
+                f"ImageNet's ResNet-{depth} needs a network with {key}: {value}, this one has {getattr(config, key)}; "
+                f"set it in the section `model` of the configuration{widths}"
+            )
+
+
+def _depth(state_dict: Mapping[str, Tensor]) -> int:
+    """18 or 34, by the number of blocks."""
+    if "conv1.weight" not in state_dict or "layer1.0.conv1.weight" not in state_dict:
+        raise WeightsError(
+            "these are not torchvision's weights of a ResNet: there is no conv1 or layer1.0.conv1"
+        )
+    if "layer1.0.conv3.weight" in state_dict:
+        raise WeightsError("these are weights of a ResNet-50 or deeper: needed is resnet18 or resnet34")
+    return 34 if "layer1.2.conv1.weight" in state_dict else 18
 
 
 def _pairs(config: MRCNetConfig) -> list[tuple[str, str]]:
