@@ -66,7 +66,8 @@ def base_config(
 ) -> TrainConfig:
     """Settings before the time is known: those of a file, or recommended ones.
 
-    The network is that of the bundle to add to or to start from, where there is one. New objects of a bundle to add to
+    The network is that of the bundle to add to or to start from, where there is one, but for the rotation grid where the
+    file names one. New objects of a bundle to add to
     are drawn as often, all together, as the old ones.
 
     Args:
@@ -81,7 +82,9 @@ def base_config(
     if start is not None:
         if start.conventions != OURS:
             raise ValueError(f"{option}: weights that were imported from elsewhere cannot be trained further")
-        settings["model"] = {k: v for k, v in start.config.model_dump().items() if k != "num_objects"}
+        grid = {k: v for k, v in settings.get("model", {}).items() if k == "n_side"}
+        theirs = {k: v for k, v in start.config.model_dump().items() if k != "num_objects"}
+        settings["model"] = {**theirs, **grid}  # buckets of another grid start from the nearest ones
     if known is not None:
         weight = max(1.0, len(known.objects) / len(new))
         weights = {**dict.fromkeys(new, weight), **settings.get("object_weights", {})}
