@@ -72,12 +72,14 @@ def base_config(config: str | None, known: Bundle | None, new: Sequence[str]) ->
     """
     settings = TrainConfig.load(config).model_dump() if config else dict(RECOMMENDED)
     if known is not None:
-        if known.conventions != OURS:
+        if not known.conventions.can_be_trained:
             raise ValueError("--add-to: weights that were imported from elsewhere cannot be trained further")
         model = {key: value for key, value in known.config.model_dump().items() if key != "num_objects"}
         weight = max(1.0, len(known.objects) / len(new))
         weights = {**dict.fromkeys(new, weight), **settings.get("object_weights", {})}
-        settings |= {"model": model, "object_weights": weights, **({} if config else FINE_TUNING)}
+        look = "textured" if known.conventions == OURS else "grey"
+        settings |= {"model": model, "render_look": look, "object_weights": weights}
+        settings |= {} if config else FINE_TUNING
     return TrainConfig.model_validate(settings)
 
 

@@ -84,7 +84,8 @@ class Validator:
         if state.init is not None:
             provenance["init"] = state.init
         limits = learner.codec.depth_limits
-        make_bundle(self.objects, learner.network, limits, learner.average, provenance).save(path)
+        conventions = self.config.conventions
+        make_bundle(self.objects, learner.network, limits, learner.average, provenance, conventions).save(path)
 
     def _held_out(self) -> list[SceneBatch]:
         """The samples, made once and kept in the machine's memory."""
