@@ -83,8 +83,8 @@ class MRCNetConfig(BaseModel):
 
     siamese: bool = Field(
         True,
-        description="real and rendered crops go through the same weights; false: renders have an encoder, decoders and a "
-        "pyramid of their own (the paper's ablation)",
+        description="real and rendered crops go through the same weights; false: renders have an encoder, decoders "
+        "and a pyramid of their own (the paper's ablation)",
     )
 
     # What weights from elsewhere need: see FOREIGN_FLAGS.

@@ -123,8 +123,8 @@ def match_bundle(
             f"--init: the bundle's network has learnt to compare with {there} renders, this run makes {here} ones: set "
             f"render_look: {there} in the configuration, or leave --init out"
         )
-    theirs = bundle.config
-    pairs = {k: (getattr(theirs, k), getattr(config, k)) for k in sorted({*MRCNetConfig.model_fields} - {"num_objects"})}
+    keys = sorted({*MRCNetConfig.model_fields} - {"num_objects"})
+    pairs = {key: (getattr(bundle.config, key), getattr(config, key)) for key in keys}
     differs = [f"{key} {there} (here {here})" for key, (there, here) in pairs.items() if there != here]
     if differs:
         raise ValueError(
