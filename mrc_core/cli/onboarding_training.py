@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import os
 import shutil
 import signal
 import socket
@@ -20,8 +19,8 @@ import yaml
 from rich.console import Console
 from safetensors import safe_open
 
-import mrc_core
 from mrc_core.cli import train
+from mrc_core.cli.own_processes import environment_of_one_core
 from mrc_core.data.atomic_files import write_bytes
 from mrc_core.inference.bundle import Bundle
 from mrc_core.model.conventions import OURS
@@ -193,12 +192,8 @@ def _start_group(arguments: Sequence[str], count: int) -> list[subprocess.Popen[
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    package = str(Path(mrc_core.__file__).resolve().parent.parent)
-    paths = [package, *os.environ.get("PYTHONPATH", "").split(os.pathsep)]
     shared = {
-        **os.environ,
-        "OMP_NUM_THREADS": "1",
-        "PYTHONPATH": os.pathsep.join(filter(None, paths)),
+        **environment_of_one_core(),
         "MASTER_ADDR": "127.0.0.1",
         "MASTER_PORT": str(port),
         "WORLD_SIZE": str(count),
