@@ -6,7 +6,7 @@ import argparse
 import json
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -140,9 +140,8 @@ class _Ablation:
         """
         path = self.folder / "ablation.json"
         self.folder.mkdir(parents=True, exist_ok=True)
-        if path.is_file():
-            if json.loads(path.read_text(encoding="utf-8"))["objects"] != objects:
-                raise ValueError(f"{self.folder} was begun with other objects: choose another --output")
+        if path.is_file() and json.loads(path.read_text(encoding="utf-8"))["objects"] != objects:
+            raise ValueError(f"{self.folder} was begun with other objects: choose another --output")
         write_json(path, {"objects": objects})
 
     def _run(self, one: Planned, seed: int) -> Run:
@@ -217,7 +216,7 @@ class _Ablation:
             published.get("ar"),
         )
 
-    def _order(self, figures: dict[str, Sequence[dict[str, Any]]]) -> tuple[list[OrderCheck], str]:
+    def _order(self, figures: Mapping[str, Sequence[dict[str, Any]]]) -> tuple[list[OrderCheck], str]:
         """How the variants (figures of each seed, by name) stand to each other in the paper, and by which measure."""
         with_ar = all(each["ar"] is not None for seeds in figures.values() for each in seeds)
         keys = ("ar",) if with_ar else ("ar_mssd", "ar_mspd")

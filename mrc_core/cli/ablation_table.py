@@ -72,8 +72,8 @@ def legend(seeds: int, instances: int, timing: dict[str, Any]) -> list[str]:
     spread = {1: "of one seed: no spread is known", 2: "means of 2 seeds (smallest..largest)"}
     return [
         f"Figures are {spread.get(seeds, f'means of {seeds} seeds ± their standard deviation')}.",
-        f"Scores and rotation: {instances} instances of one synthesized data set, the same for all. Stage 1 and 2: medians "
-        "of each training's own validation samples, averaged weights.",
+        f"Scores and rotation: {instances} instances of one synthesized data set, the same for all. Stage 1 and 2: "
+        "medians of each training's own validation samples, averaged weights.",
         f"Times: median of {timing['calls']} calls with one detection, one bundle after the other on an otherwise idle "
         f"{timing['device']}, {timing['threads']} threads.",
         "The paper's AR is of T-LESS, with its own network and budget: compare the order, not the figures.",

@@ -130,8 +130,8 @@ def plan(names: Sequence[str], base: TrainConfig) -> list[Planned]:
 def settings_of(variant: Variant, base: TrainConfig, seed: int = 0) -> TrainConfig:
     """Settings of a variant's training; `seed` counts from the base's.
 
-    Labels of a finer rotation grid are narrower as its buckets are nearer to each other: 0.06 diameters for 576, 0.04 for
-    1944, 0.03, the paper's, for 4608.
+    Labels of a finer rotation grid are narrower as its buckets are nearer to each other: 0.06 diameters for 576, 0.04
+    for 1944, 0.03, the paper's, for 4608.
     """
     model = {**base.model, **variant.model}
     changed = base.model_dump(mode="json") | {"model": model, "seed": base.seed + seed, **variant.settings}
