@@ -165,6 +165,7 @@ class _Ablation:
                 seeds = range(self.arguments.seeds)
                 measured[self._key(one)] = [self._accuracy(one, seed, scenes) for seed in seeds]
         self.console.print("times, one bundle after the other")
+        timing = timing_facts(self.device)
         ms: dict[tuple[str, int], float] = {}
         for one in self.plan:
             if self._key(one) not in ms:
@@ -173,7 +174,6 @@ class _Ablation:
         rows = [self._row(one, measured[self._key(one)], ms[self._key(one)]) for one in self.plan]
         own = {row.name: figures for row, figures in zip(rows, by_variant) if row.same_as is None}
         checks, measure = self._order(own)
-        timing = timing_facts(self.device)
         notes = legend(self.arguments.seeds, by_variant[0][0]["instances"], timing)
         order = order_lines(checks, measure)
         write_tables(self.folder, rows, notes, order)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -69,5 +70,6 @@ def measure_time(run: Run, turns: int, scenes: Path, device: str) -> float:
 
 
 def timing_facts(device: str) -> dict[str, Any]:
-    """How times were taken."""
-    return {"calls": TIMED_CALLS, "detections": 1, "device": device, "threads": torch.get_num_threads()}
+    """How times are about to be taken, and what else the machine does: `load` is its average over the last minute."""
+    facts = {"calls": TIMED_CALLS, "detections": 1, "device": device, "threads": torch.get_num_threads()}
+    return facts | {"load": round(os.getloadavg()[0], 1), "cores": os.cpu_count()}

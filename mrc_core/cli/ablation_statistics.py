@@ -72,6 +72,8 @@ class OrderCheck:
 
     def verdict(self) -> str:
         """In words."""
+        if self.ours[0].mean == self.ours[1].mean:
+            return "no difference at all: no conclusion"
         order = "the paper's order" if self.agrees else "NOT the paper's order"
         if self.is_clear is None:
             return f"{order}, but of one seed: no spread is known, no conclusion"

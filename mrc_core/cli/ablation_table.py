@@ -74,8 +74,9 @@ def legend(seeds: int, instances: int, timing: dict[str, Any]) -> list[str]:
         f"Figures are {spread.get(seeds, f'means of {seeds} seeds ± their standard deviation')}.",
         f"Scores and rotation: {instances} instances of one synthesized data set, the same for all. Stage 1 and 2: "
         "medians of each training's own validation samples, averaged weights.",
-        f"Times: median of {timing['calls']} calls with one detection, one bundle after the other on an otherwise idle "
-        f"{timing['device']}, {timing['threads']} threads.",
+        f"Times: median of {timing['calls']} calls with one detection, one bundle after the other on "
+        f"{timing['device']}, {timing['threads']} threads. The load average just before was {timing['load']} on "
+        f"{timing['cores']} cores: what else was running made them longer.",
         "The paper's AR is of T-LESS, with its own network and budget: compare the order, not the figures.",
     ]
 
