@@ -13,6 +13,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Entry point of `mrc-net`; returns the exit status. Errors that a user can mend print one line."""
     # imported here, so that `mrc-net --help` answers without loading torch twice over
     from mrc_core.cli import (
+        ablate,
         benchmark,
         estimate,
         evaluate,
@@ -31,7 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--version", action="version", version=f"mrc-net {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     make = (onboard, symmetries, train, preview, import_weights)
-    use = (estimate, synthesize, evaluate, info, strip_meshes, join_meshes, benchmark)
+    use = (estimate, synthesize, evaluate, info, strip_meshes, join_meshes, benchmark, ablate)
     for command in (*make, *use):
         command.add_parser(commands)
     arguments = parser.parse_args(argv)

@@ -48,6 +48,13 @@ def add_parser(commands: Any) -> None:
     parser.add_argument(
         "--precision", choices=("fp32", "bf16", "fp16"), help="default: fp32 on the CPU, bf16 on CUDA"
     )
+    parser.add_argument(
+        "--turns",
+        type=int,
+        default=1,
+        choices=(1, 4),
+        help="4: look at each box in four in-plane turns and keep the most confident; default 1",
+    )
     parser.set_defaults(run=run)
 
 
@@ -62,7 +69,10 @@ def run(arguments: argparse.Namespace) -> int:
     K = read_camera(Path(arguments.camera), (image.shape[1], image.shape[0]))
     detections = read_detections(Path(arguments.detections))
     estimator = PoseEstimator.from_bundle(
-        arguments.bundle, device=arguments.device, precision=arguments.precision
+        arguments.bundle,
+        device=arguments.device,
+        precision=arguments.precision,
+        turns=arguments.turns,
     )
     estimates = estimator.estimate(image, K, detections)
     Path(arguments.output).write_text(json.dumps([as_json(item) for item in estimates], indent=1) + "\n")

@@ -83,6 +83,9 @@ def add_parser(commands: Any) -> None:
     parser.add_argument("--vsd-delta-mm", type=float, metavar="MM", help="default: 15, for ITODD 5")
     parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
     parser.add_argument("--precision", choices=("fp32", "bf16", "fp16"), help="with --bundle; as in estimate")
+    parser.add_argument(
+        "--turns", type=int, default=1, choices=(1, 4), help="with --bundle; as in estimate, default 1"
+    )
     parser.set_defaults(run=run)
 
 
@@ -170,7 +173,9 @@ def _run_bundle(
     folder = Path(arguments.output or f"out/evaluation/{Path(name).stem}")
     detections, problems = read_bop_detections(arguments.detections)
     problems = [f"{Path(arguments.detections).name}, {problem}" for problem in problems]
-    estimator = PoseEstimator.from_bundle(arguments.bundle, arguments.device, arguments.precision)
+    estimator = PoseEstimator.from_bundle(
+        arguments.bundle, arguments.device, arguments.precision, turns=arguments.turns
+    )
     classes = class_of_objects(estimator.bundle, dataset, _class_map(arguments.class_map))
     problems += shape_problems(estimator.bundle, dataset, classes)
     lacking = sorted({one.obj_id for one in targets} - set(classes))
@@ -188,6 +193,7 @@ def _run_bundle(
     if detections and all(one.time_s < 0 for one in detections):
         problems.append("the detections tell no time: the file's times are those of pose estimation alone")
     facts = {"bundle": _bundle_hash(arguments.bundle), "device": arguments.device, "precision": estimator.precision}
+    facts |= {"turns": arguments.turns} if arguments.turns > 1 else {}  # poses kept before there were turns still hold
     parts = folder / "parts" / "poses"
     submission = Submission(dataset, estimator, classes, detections, arguments.all_detections, facts, parts)
     with _bar(console, "poses, images") as progress:

@@ -58,11 +58,14 @@ def scene_counts(num_objects: int, instances: int) -> tuple[int, int]:
     return scenes, math.ceil(images / scenes)
 
 
-def run_bundle(bundle: Path, scenes: Path, folder: Path, device: str, report: bool) -> list[Row]:
+def run_bundle(
+    bundle: Path, scenes: Path, folder: Path, device: str, report: bool, turns: int = 1, vsd: bool = False
+) -> list[Row]:
     """Estimates and scores every instance of the scenes; with `report`, folder/report.html is written."""
     detections = scenes / "detections" / f"synthetic_{SPLIT}.json"
     what = ["--dataset", str(scenes), "--bundle", str(bundle), "--detections", str(detections)]
-    options = ["--output", str(folder), "--no-vsd", "--device", device, *([] if report else ["--no-report"])]
+    options = ["--output", str(folder), "--device", device, "--turns", str(turns)]
+    options += [*([] if report else ["--no-report"]), *([] if vsd else ["--no-vsd"])]
     with contextlib.redirect_stdout(io.StringIO()):  # its table is for benchmarks; problems go to stderr
         _command(evaluate.add_parser, ["evaluate", *what, *options])
     return read_rows(folder / "instances.csv")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import os
 import shutil
 import signal
 import socket
@@ -20,8 +19,8 @@ import yaml
 from rich.console import Console
 from safetensors import safe_open
 
-import mrc_core
 from mrc_core.cli import train
+from mrc_core.cli.own_processes import environment_of_one_core
 from mrc_core.data.atomic_files import write_bytes
 from mrc_core.inference.bundle import Bundle
 from mrc_core.model.conventions import OURS
@@ -66,9 +65,8 @@ def base_config(
 ) -> TrainConfig:
     """Settings before the time is known: those of a file, or recommended ones.
 
-    The network is that of the bundle to add to or to start from, where there is one, but for the rotation grid where the
-    file names one. New objects of a bundle to add to
-    are drawn as often, all together, as the old ones.
+    The network is that of the bundle to add to or to start from, where there is one; a file may name another rotation
+    grid. New objects of a bundle to add to are drawn as often, all together, as the old ones.
 
     Args:
         known: the bundle to add to.
@@ -80,11 +78,12 @@ def base_config(
     settings = TrainConfig.load(config).model_dump() if config else dict(RECOMMENDED)
     start, option = (known, "--add-to") if known is not None else (init, "--init")
     if start is not None:
-        if start.conventions != OURS:
+        if not start.conventions.can_be_trained:
             raise ValueError(f"{option}: weights that were imported from elsewhere cannot be trained further")
         grid = {k: v for k, v in settings.get("model", {}).items() if k == "n_side"}
         theirs = {k: v for k, v in start.config.model_dump().items() if k != "num_objects"}
         settings["model"] = {**theirs, **grid}  # buckets of another grid start from the nearest ones
+        settings["render_look"] = "textured" if start.conventions == OURS else "grey"
     if known is not None:
         weight = max(1.0, len(known.objects) / len(new))
         weights = {**dict.fromkeys(new, weight), **settings.get("object_weights", {})}
@@ -207,12 +206,8 @@ def _start_group(arguments: Sequence[str], count: int) -> list[subprocess.Popen[
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    package = str(Path(mrc_core.__file__).resolve().parent.parent)
-    paths = [package, *os.environ.get("PYTHONPATH", "").split(os.pathsep)]
     shared = {
-        **os.environ,
-        "OMP_NUM_THREADS": "1",
-        "PYTHONPATH": os.pathsep.join(filter(None, paths)),
+        **environment_of_one_core(),
         "MASTER_ADDR": "127.0.0.1",
         "MASTER_PORT": str(port),
         "WORLD_SIZE": str(count),

@@ -16,7 +16,7 @@ from mrc_core.cli.scene_setup import make_generator
 from mrc_core.data.bop_source import BopSource, BopSourceConfig
 from mrc_core.geometry.objects import ObjectModel
 from mrc_core.inference.bundle import Bundle
-from mrc_core.rendering import create_renderer
+from mrc_core.inference.render_look import look_renderer
 from mrc_core.training.config import TrainConfig
 from mrc_core.training.depth_limits import DepthSamples, limits_of, sample_depths
 from mrc_core.training.imagenet_start import ImageNetStart
@@ -64,8 +64,9 @@ def build_trainer(
     log(
         f"{len(objects)} objects: " + ", ".join(f"{o.class_id} ({o.diameter * 1000:.0f} mm)" for o in objects)
     )
-    warm = None if init is None else match_bundle(init, objects, config.network_config(len(objects)))
-    renderer = create_renderer("warp", [item.centred_mesh for item in objects], device=chosen)
+    network_config = config.network_config(len(objects))
+    warm = None if init is None else match_bundle(init, objects, network_config, config.conventions)
+    renderer = look_renderer([item.centred_mesh for item in objects], config.conventions, "warp", chosen)
     training, validation = open_sources(config, objects, chosen, output, workers, log)
     samples = sample_depths(training, len(objects))
     limits = _limits(samples, objects)

@@ -1,7 +1,7 @@
 """A bundle: all that a robot needs to run a trained model, as a folder.
 
-    bundle.yaml            classes, symmetries, depth limits, model sizes, provenance, hashes; conventions of weights
-                           that were trained elsewhere
+    bundle.yaml            classes, symmetries, depth limits, model sizes, provenance, hashes; conventions where they
+                           are not our usual ones
     weights.safetensors    the network's weights
     meshes/                one .glb a class
 
@@ -204,6 +204,7 @@ def make_bundle(
     depth_limits: Tensor,
     weights: dict[str, Tensor],
     provenance: dict[str, Any],
+    conventions: Conventions = OURS,
 ) -> Bundle:
     """A bundle of a trained network; `weights` may be an average of its weights."""
-    return Bundle(tuple(objects), network.config, depth_limits.cpu(), weights, provenance)
+    return Bundle(tuple(objects), network.config, depth_limits.cpu(), weights, provenance, conventions)

@@ -14,6 +14,7 @@ from torch import Tensor
 from mrc_core.inference.bundle import Bundle
 from mrc_core.inference.crops import check_intrinsics, extract_crops, image_to_tensor
 from mrc_core.inference.render_look import renderer_for
+from mrc_core.inference.turns import TURNS, best_of_turns
 from mrc_core.model.two_stage import CropRenderer, Crops, TwoStage
 
 LARGEST_PX = 1e5  # of a box's coordinates; beyond, float32 has no pixels left
@@ -53,11 +54,23 @@ class PoseEstimator:
         renderer: of the bundle's objects, as `renderer_for` makes it.
         device: where all is computed.
         precision: fp32, bf16 or fp16.
+        turns: 4: each box is looked at in four in-plane turns, and the most confident one counts.
+
+    Raises:
+        ValueError: `turns` is neither 1 nor 4.
     """
 
     def __init__(
-        self, bundle: Bundle, renderer: CropRenderer, device: torch.device, precision: Precision
+        self,
+        bundle: Bundle,
+        renderer: CropRenderer,
+        device: torch.device,
+        precision: Precision,
+        turns: int = 1,
     ) -> None:
+        if turns not in (1, TURNS):
+            raise ValueError(f"turns must be 1 or {TURNS}, not {turns}")
+        self.turns = turns
         self.bundle, self.device, self.precision = bundle, device, precision
         self.class_ids = bundle.class_ids
         autocast = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}[precision]
@@ -67,7 +80,12 @@ class PoseEstimator:
 
     @classmethod
     def from_bundle(
-        cls, path: str | Path, device: str = "cpu", precision: Precision | None = None, renderer: str = "warp"
+        cls,
+        path: str | Path,
+        device: str = "cpu",
+        precision: Precision | None = None,
+        renderer: str = "warp",
+        turns: int = 1,
     ) -> PoseEstimator:
         """Loads a bundle folder.
 
@@ -76,6 +94,7 @@ class PoseEstimator:
             device: cpu or cuda.
             precision: fp32 (default on the CPU), bf16 (default on CUDA) or fp16.
             renderer: warp or pyrender.
+            turns: 4: each box is looked at in four in-plane turns, and the most confident one counts.
 
         Raises:
             BundleError: the bundle cannot be used.
@@ -86,7 +105,7 @@ class PoseEstimator:
             raise RuntimeError("no CUDA device is available to torch: use device='cpu'")
         bundle = Bundle.load(path)
         chosen = precision or ("bf16" if target.type == "cuda" else "fp32")
-        return cls(bundle, renderer_for(bundle, renderer, device), target, chosen)
+        return cls(bundle, renderer_for(bundle, renderer, device), target, chosen, turns)
 
     def estimate(
         self, image_rgb_uint8: np.ndarray, K: np.ndarray, detections: Sequence[Detection]
@@ -110,10 +129,16 @@ class PoseEstimator:
         crops = self.crop(frames)
         if crops is None:
             return [[] for _ in frames]
+        pose, score = self._run(crops)
+        return _split(frames, self._in_mesh_frame(pose, crops.object_index), score.tolist())
+
+    def _run(self, crops: Crops) -> tuple[Tensor, Tensor]:
+        """Poses (B, 4, 4) in the frames that the network knows, and scores (B,)."""
+        if self.turns > 1:
+            best = best_of_turns(self.two_stage, crops)
+            return best.pose, best.score
         output = self.two_stage(crops)
-        poses = self._in_mesh_frame(output.pose, crops.object_index)
-        scores = output.logits.rotation.sigmoid().amax(dim=1).tolist()
-        return _split(frames, poses, scores)
+        return output.pose, output.logits.rotation.sigmoid().amax(dim=1)
 
     @torch.inference_mode()
     def refine(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -10,6 +11,7 @@ from torch import Tensor
 
 from mrc_core.geometry.mesh import Mesh
 from mrc_core.inference.bundle import Bundle
+from mrc_core.model.conventions import Conventions
 from mrc_core.model.two_stage import CropRenderer
 from mrc_core.rendering import Lights, Renderer, Rendering, create_renderer
 
@@ -18,11 +20,16 @@ GREY = 153  # 0.6 of 255
 
 def renderer_for(bundle: Bundle, backend: str, device: str) -> CropRenderer:
     """A renderer of the bundle's objects, in the frame and with the look that its network was trained with."""
-    if bundle.conventions.render == "material":
-        return create_renderer(backend, bundle.network_meshes(), device=device)
-    return GreyRenderer(
-        create_renderer(backend, [painted_grey(m) for m in bundle.network_meshes()], device=device)
-    )
+    return look_renderer(bundle.network_meshes(), bundle.conventions, backend, device)
+
+
+def look_renderer(
+    meshes: Sequence[Mesh], conventions: Conventions, backend: str, device: str
+) -> CropRenderer:
+    """A renderer of these meshes, in the frame that a network knows, with the look that its conventions say."""
+    if conventions.render == "material":
+        return create_renderer(backend, meshes, device=device)
+    return GreyRenderer(create_renderer(backend, [painted_grey(mesh) for mesh in meshes], device=device))
 
 
 def painted_grey(mesh: Mesh) -> Mesh:

@@ -19,6 +19,7 @@ from pydantic import (
 # Left out of what is written where they are at their defaults: networks without foreign weights are described as ever,
 # and programs from before these keys read them.
 FOREIGN_FLAGS = ("bottleneck_bias", "input_scaling")
+LEFT_OUT_AT_DEFAULT = (*FOREIGN_FLAGS, "siamese")
 
 
 class MRCNetConfig(BaseModel):
@@ -78,6 +79,12 @@ class MRCNetConfig(BaseModel):
     norm_groups: PositiveInt = Field(32, description="groups of a group normalisation, at every width")
     norm_group_channels: PositiveInt | None = Field(
         None, description="channels of a group, at every width; overrides norm_groups where given"
+    )
+
+    siamese: bool = Field(
+        True,
+        description="real and rendered crops go through the same weights; false: renders have an encoder, decoders "
+        "and a pyramid of their own (the paper's ablation)",
     )
 
     # What weights from elsewhere need: see FOREIGN_FLAGS.
@@ -146,12 +153,12 @@ class MRCNetConfig(BaseModel):
         return 2 * in_channels + branch * len(self.aspp_dilations)
 
     @model_serializer(mode="wrap")
-    def _without_idle_foreign_flags(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+    def _without_idle_keys(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
         defaults = type(self).model_fields
         return {
             key: value
             for key, value in dump(self).items()
-            if key not in FOREIGN_FLAGS or value != defaults[key].default
+            if key not in LEFT_OUT_AT_DEFAULT or value != defaults[key].default
         }
 
     @model_validator(mode="before")

@@ -14,7 +14,7 @@ class Conventions(BaseModel):
 
     The defaults are this project's. Weights from elsewhere keep their own, which a bundle stores: a network does not
     unlearn half a pixel. Not part of `MRCNetConfig`, because nothing inside the network changes with them, and
-    because training of ours knows one set of conventions alone.
+    because training of ours knows one set of conventions alone, with the choice of two looks of renders.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -47,6 +47,11 @@ class Conventions(BaseModel):
         default="material",
         description="look of renders: the object's own colours, or the reference's grey Phong shading",
     )
+
+    @property
+    def can_be_trained(self) -> bool:
+        """Whether training here keeps to them: it knows both looks of renders, and of all else its own alone."""
+        return self.model_copy(update={"render": OURS.render}) == OURS
 
 
 OURS = Conventions()

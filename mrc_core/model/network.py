@@ -5,47 +5,38 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from mrc_core.model.aspp import ASPP
-from mrc_core.model.backbone import INPUT_CHANNELS, ResNet
+from mrc_core.model.branch import Branch
 from mrc_core.model.config import MRCNetConfig
-from mrc_core.model.decoder import Decoder
 from mrc_core.model.fusion import MRCFusion
 from mrc_core.model.heads import LOOK_CHANNELS, ClassificationHeads, PoseLogits, PoseResidual, RegressionHeads
-from mrc_core.model.normalization import ConvNormSiLU, ImageNetScaling
-from mrc_core.model.pyramid import FeaturePyramid, Pyramid
+from mrc_core.model.pyramid import Pyramid
 
 
-class MRCNet(nn.Module):
+class MRCNet(Branch):
     """The whole network. It renders nothing and knows no pose: between its two stages the caller does both.
 
         real = network.encode(crop, object_index)
         logits = network.classify(real, look)                  # stage 1: which of the pose classes
         ...                                                    # render the best class
-        rendered = network.encode(rendered_crop, object_index) # the same weights: Siamese
+        rendered = network.encode_render(rendered_crop, object_index)
         residual = network.regress(real, rendered, look)       # stage 2: what is left
+
+    It is a branch itself, the one that real crops go through, and rendered ones too: Siamese. Only with `siamese`
+    false in its configuration do renders have a `render_branch` with weights of its own.
 
     `look` (B, 3) says where the crop looks: ((u - cx) / fx, (v - cy) / fy, s / fx) with (u, v) the crop's centre and
     s its side in px for stage 1, (tx / tz, ty / tz) of the coarse pose and the same third for stage 2.
     """
 
     def __init__(self, config: MRCNetConfig) -> None:
-        super().__init__()
-        self.config = config
-
-        # Shared by the real and the rendered branch.
-        self.scaling = ImageNetScaling() if config.input_scaling == "imagenet" else nn.Identity()
-        self.backbone = ResNet(config)
-        self.aspp = ASPP(config.layer_channels[-1], config)
-        self.bottleneck = ConvNormSiLU(
-            self.aspp.out_channels, config.bottleneck_channels, config, kernel=1, bias=config.bottleneck_bias
-        )
-        self.decoder = Decoder(config)
-        self.pyramid = FeaturePyramid(config)
+        super().__init__(config)
 
         # Each stage's own.
         self.classification = ClassificationHeads(config)
         self.fusion = MRCFusion(config)
         self.regression = RegressionHeads(config)
+
+        self.render_branch = None if config.siamese else Branch(config)
 
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
@@ -57,23 +48,10 @@ class MRCNet(nn.Module):
     def device(self) -> torch.device:
         return next(self.parameters()).device
 
-    def encode(self, crop: Tensor, object_index: Tensor) -> Pyramid:
-        """Features of a batch of crops, real or rendered.
-
-        Args:
-            crop: (B, 4, S, S), RGB in 0..1 and the box map (1 inside the box, 0 outside).
-            object_index: (B,) int64, which object each crop shows, 0..num_objects-1.
-        """
-        size = self.config.crop_size
-        if crop.dim() != 4 or crop.shape[1:] != (INPUT_CHANNELS, size, size):
-            raise ValueError(f"crop must be (B, {INPUT_CHANNELS}, {size}, {size}), not {tuple(crop.shape)}")
-        if object_index.shape != crop.shape[:1]:
-            raise ValueError(f"object_index must be ({len(crop)},), not {tuple(object_index.shape)}")
-
-        maps = self.backbone(self.scaling(crop).contiguous(memory_format=torch.channels_last))
-        bottleneck = self.bottleneck(self.aspp(maps.layer4))
-        features, mask_logit = self.decoder(bottleneck, maps, object_index)
-        return self.pyramid(features, mask_logit)
+    def encode_render(self, crop: Tensor, object_index: Tensor) -> Pyramid:
+        """Features of rendered crops; as `encode`, which has the same weights where the network is Siamese."""
+        branch = self if self.render_branch is None else self.render_branch
+        return branch.encode(crop, object_index)
 
     def classify(self, real: Pyramid, look: Tensor) -> PoseLogits:
         """Stage 1: scores of the pose classes of each crop; look (B, 3)."""

@@ -26,6 +26,14 @@ class Pyramid:
         """From fine to coarse."""
         return self.f4, self.f8, self.f16
 
+    def detached(self) -> Pyramid:
+        """The same features, through which no gradient flows back."""
+        return Pyramid(**{name: value.detach() for name, value in vars(self).items()})
+
+    def take(self, rows: Tensor) -> Pyramid:
+        """Some rows (N,) of the batch."""
+        return Pyramid(**{name: value[rows] for name, value in vars(self).items()})
+
 
 class FeaturePyramid(nn.Module):
     """features (B, C, S/4, S/4), mask logit (B, 1, S/4, S/4) -> Pyramid."""

@@ -39,12 +39,17 @@ class Crops:
     def __len__(self) -> int:
         return len(self.object_index)
 
+    def take(self, rows: Tensor) -> Crops:
+        """Some rows (N,) of the batch."""
+        return Crops(self.image[rows], self.K[rows], self.object_index[rows])
+
 
 class Refinement(NamedTuple):
     """What stage 2 started from and said; poses (B, 4, 4) map the centred object into the camera's frame."""
 
     coarse: Tensor
     rendered_mask: Tensor  # (B, S, S) bool
+    rendered: Pyramid
     residual: PoseResidual
     pose: Tensor
 
@@ -56,6 +61,7 @@ class TwoStageOutput(NamedTuple):
     logits: PoseLogits
     coarse: Tensor
     rendered_mask: Tensor
+    rendered: Pyramid
     residual: PoseResidual
     pose: Tensor
 
@@ -98,12 +104,11 @@ class TwoStage:
         coarse = coarse.detach()
         image, mask = self.render(coarse, crops)
         with self._precision(crops.image):
-            rendered = self.network.encode(image, crops.object_index)
+            rendered = self.network.encode_render(image, crops.object_index)
             residual = self.network.regress(real, rendered, self._stage_two_look(coarse, crops.K))
         residual = PoseResidual(residual.rotation6d.float(), residual.xy.float(), residual.depth.float())
-        return Refinement(
-            coarse, mask, residual, self.codec.refine(coarse, residual, crops.K, crops.object_index)
-        )
+        pose = self.codec.refine(coarse, residual, crops.K, crops.object_index)
+        return Refinement(coarse, mask, rendered, residual, pose)
 
     def render(self, cam_from_obj: Tensor, crops: Crops) -> tuple[Tensor, Tensor]:
         """Rendered crops (B, 4, S, S), RGB and the box map of the rendered pixels, and their masks (B, S, S)."""

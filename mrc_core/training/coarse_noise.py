@@ -18,7 +18,9 @@ from mrc_core.training.config import TrainConfig
 
 
 def noise_share(step: int, config: TrainConfig) -> float:
-    """Share of the batch that starts from disturbed truth at this step: linear, then constant."""
+    """Share of the batch that starts from disturbed truth at this step: linear, then constant; separate stages: all."""
+    if config.separate_stages:
+        return 1.0
     progress = min(1.0, step / config.coarse_noise_steps)
     return config.coarse_noise_start + (config.coarse_noise_end - config.coarse_noise_start) * progress
 

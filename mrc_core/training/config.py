@@ -6,12 +6,16 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from mrc_core.data.bop_source import BopSourceConfig
 from mrc_core.data.scene_config import SceneConfig
 from mrc_core.model.config import MRCNetConfig
+from mrc_core.model.conventions import OURS, Conventions
 from mrc_core.training.sources import SyntheticSourceConfig
+
+RenderLook = Literal["textured", "grey"]
+RENDER_LOOKS: tuple[RenderLook, ...] = ("textured", "grey")
 
 SourceConfig = Annotated[SyntheticSourceConfig | BopSourceConfig, Field(discriminator="kind")]
 
@@ -59,6 +63,15 @@ class TrainConfig(BaseModel):
     precision: Literal["fp32", "bf16"] = "bf16"
     seed: int = Field(default=0, ge=0)
 
+    render_look: RenderLook = Field(
+        default="textured",
+        description="what stage 2 compares with: renders in the meshes' own colours, or in the reference's grey",
+    )
+    separate_stages: bool = Field(
+        default=False,
+        description="the paper's ablation: stage 2 starts from disturbed truth alone, whatever coarse_noise_start and "
+        "_end say, and its loss does not reach stage 1's encoder; needs siamese: false under `model`",
+    )
     rotation_label_scale: float = Field(default=0.03, gt=0, description="of the diameter; wider for a coarser grid")
     smooth_l1_beta: float = Field(default=1.0, gt=0, description="hundredths of the diameter")
     coarse_noise_start: float = Field(
@@ -86,6 +99,20 @@ class TrainConfig(BaseModel):
     validate_every: int = Field(default=1000, gt=0)
     validation_samples: int = Field(default=256, gt=0)
 
+    @model_validator(mode="after")
+    def _separate_stages_share_no_weights(self) -> TrainConfig:
+        if self.separate_stages and self.model.get("siamese", True):
+            raise ValueError(
+                "separate_stages: stages that share an encoder cannot be trained apart from each other: set siamese: "
+                "false under model, or leave separate_stages out"
+            )
+        return self
+
+    @property
+    def conventions(self) -> Conventions:
+        """Those that the run's network is trained under."""
+        return conventions_of(self.render_look)
+
     def network_config(self, num_objects: int) -> MRCNetConfig:
         """The network's sizes for so many objects."""
         make = MRCNetConfig.paper if self.flavour == "paper" else MRCNetConfig.small
@@ -107,3 +134,8 @@ class TrainConfig(BaseModel):
             return cls.model_validate(yaml.safe_load(path.read_text()) or {})
         except (ValidationError, yaml.YAMLError) as error:
             raise ValueError(f"{path}: {error}") from error
+
+
+def conventions_of(look: RenderLook) -> Conventions:
+    """Ours, with that look of renders."""
+    return OURS if look == "textured" else OURS.model_copy(update={"render": "grey"})

@@ -69,7 +69,7 @@ class Learner:
         self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         features = self.network.config.feature_channels
         self.surface_head = SurfaceHead(features).to(device) if config.losses.surface else None
-        self.codec = codec_for(self.network.config, depth_limits).to(device)
+        self.codec = codec_for(self.network.config, depth_limits, config.conventions).to(device)
         autocast = torch.bfloat16 if config.precision == "bf16" else None
         self.two_stage = TwoStage(self.network, self.codec, renderer, autocast)
         self.objective = Objective(objects, self.codec, config, self.surface_head, device)
@@ -138,7 +138,8 @@ class Learner:
             replaced = torch.rand(len(crops), generator=rng) < noise_share(step, self.config)
             near_truth = disturbed(batch.cam_from_obj, self.diameter[batch.object_index], self.config, rng)
             coarse = torch.where(replaced.to(self.device)[:, None, None], near_truth, coarse)
-        return TwoStageOutput(real, logits, *self.two_stage.refine(crops, real, coarse))
+        seen = real.detached() if self.config.separate_stages else real
+        return TwoStageOutput(real, logits, *self.two_stage.refine(crops, seen, coarse))
 
     # ---- averaged weights --------------------------------------------------------------------------------------------
     @torch.no_grad()

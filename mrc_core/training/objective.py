@@ -41,6 +41,7 @@ class Objective:
         device: torch.device,
     ) -> None:
         self.objects, self.codec, self.config, self.surface_head = list(objects), codec, config, surface_head
+        self.siamese = config.network_config(len(objects)).siamese
         self.diameter = torch.tensor([o.diameter for o in objects], device=device)
         sampled = [torch.as_tensor(o.centred_mesh.sample_points(POINTS, seed=1)).float() for o in objects]
         self.points = torch.stack(sampled).to(device)  # (N, POINTS, 3)
@@ -96,6 +97,12 @@ class Objective:
     def _dense(self, output: TwoStageOutput, batch: SceneBatch) -> dict[str, Tensor]:
         mask = output.real.mask_logit.float().squeeze(1)
         terms = {"mask": F.binary_cross_entropy_with_logits(mask, batch.visible)}
+        if not self.siamese:
+            # A branch of renders reads its mask from no one: without a loss that channel would stay as random as it
+            # began, which is not what weights of its own are to be measured by.
+            rendered = output.rendered.mask_logit.float().squeeze(1)
+            shown = F.avg_pool2d(output.rendered_mask.float()[:, None], 4).squeeze(1)
+            terms["mask"] = terms["mask"] + F.binary_cross_entropy_with_logits(rendered, shown)
         if self.surface_head is None:
             return terms
         predicted = self.surface_head(output.real.features.float())

@@ -22,7 +22,7 @@ from mrc_core.training.learner import Learner, StepResult
 from mrc_core.training.records import RunRecords
 from mrc_core.training.sources import SampleSource
 from mrc_core.training.state import RunState
-from mrc_core.training.validator import Validator
+from mrc_core.training.validator import Validator, exported_step
 from mrc_core.training.workers import Workers
 
 CHECKPOINT = "checkpoint.safetensors"
@@ -77,7 +77,7 @@ class Trainer:
         config, state = self.config, self.state
         if state.step >= config.steps:
             self.log(f"the run has its {config.steps} steps already: pass a larger --steps to go on")
-            return {}
+            return self._missing_validation()
         records = RunRecords(self.output, state, config.steps, self.log) if self.workers.is_first else None
         batches = TimedBatches(prefetch(self._make_batch, *self._batch_numbers(), config.prefetch_workers))
         report: dict[str, Any] = {}
@@ -169,6 +169,17 @@ class Trainer:
         report, picture = self.validator(self.learner, self.state)
         records.validation(report, picture)
         records.pause(time.monotonic() - started)
+        return report
+
+    def _missing_validation(self) -> dict[str, Any]:
+        """The last validation and its bundle, where the run was killed after its last checkpoint and before them."""
+        if not self.workers.is_first or exported_step(self.output) == self.state.step:
+            return {}
+        self.log("the validation of its last step is missing: made now")
+        records = RunRecords(self.output, self.state, self.config.steps, self.log)
+        report = self._validate(records)
+        self._save(records)
+        records.close()
         return report
 
     def _save(self, records: RunRecords | None) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import yaml
 from PIL import Image
 from torch import Tensor
 
@@ -84,7 +85,8 @@ class Validator:
         if state.init is not None:
             provenance["init"] = state.init
         limits = learner.codec.depth_limits
-        make_bundle(self.objects, learner.network, limits, learner.average, provenance).save(path)
+        conventions = self.config.conventions
+        make_bundle(self.objects, learner.network, limits, learner.average, provenance, conventions).save(path)
 
     def _held_out(self) -> list[SceneBatch]:
         """The samples, made once and kept in the machine's memory."""
@@ -94,3 +96,12 @@ class Validator:
             size = min(BATCH, left - number * BATCH)
             self._batches.append(self.source.batch(FIRST_BATCH + number, size).to(torch.device("cpu")))
         return self._batches
+
+
+def exported_step(folder: Path) -> int | None:
+    """The step that a run's bundle/ is of; None where there is none."""
+    path = folder / "bundle" / "bundle.yaml"
+    if not path.is_file():
+        return None
+    step = yaml.safe_load(path.read_text(encoding="utf-8")).get("provenance", {}).get("step")
+    return None if step is None else int(step)

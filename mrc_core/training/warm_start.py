@@ -14,7 +14,8 @@ from mrc_core.geometry.objects import ObjectModel
 from mrc_core.geometry.so3_grid import so3_grid
 from mrc_core.inference.bundle import Bundle
 from mrc_core.model.config import MRCNetConfig
-from mrc_core.model.conventions import OURS
+from mrc_core.model.conventions import OURS, Conventions
+from mrc_core.training.config import RENDER_LOOKS, conventions_of
 from mrc_core.training.depth_limits import DepthSamples, shares_outside
 from mrc_core.training.learner import Learner
 
@@ -75,11 +76,12 @@ class WarmStart:
 
     def _name_there(self, name: str) -> str | None:
         """What the bundle calls a weight of the network; None for those of a new object's decoder."""
-        if not name.startswith(DECODERS):
+        branch, decoders, rest = name.partition(DECODERS)  # a branch of renders has decoders of its own
+        if not decoders:
             return name
-        number, rest = name[len(DECODERS) :].split(".", 1)
+        number, rest = rest.split(".", 1)
         place = self.known[int(number)]
-        return None if place is None else f"{DECODERS}{place}.{rest}"
+        return None if place is None else f"{branch}{DECODERS}{place}.{rest}"
 
     def describe(self) -> str:
         """One line for the log: what was matched."""
@@ -106,20 +108,33 @@ class WarmStart:
         }
 
 
-def match_bundle(bundle: Bundle, objects: Sequence[ObjectModel], config: MRCNetConfig) -> WarmStart:
+def match_bundle(
+    bundle: Bundle, objects: Sequence[ObjectModel], config: MRCNetConfig, conventions: Conventions = OURS
+) -> WarmStart:
     """Finds the run's objects in a bundle: an object is known where both its class and its mesh are the bundle's.
+
+    Args:
+        config: of the run's network.
+        conventions: that the run trains under.
 
     Raises:
         ValueError: the bundle's network has other sizes than `config`, or its weights follow other conventions.
     """
-    if bundle.conventions != OURS:
+    if not bundle.conventions.can_be_trained:
         raise ValueError(
             "--init: the bundle's weights were trained by another program and follow its conventions: they can be run, "
             "but not trained further"
         )
-    ours, theirs = config.model_dump(), bundle.config.model_dump()
-    keys = sorted({*ours, *theirs} - FREE)
-    differs = [f"{k} {theirs.get(k)} (here {ours.get(k)})" for k in keys if ours.get(k) != theirs.get(k)]
+    if bundle.conventions.render != conventions.render:
+        looks = {conventions_of(look).render: look for look in RENDER_LOOKS}
+        there, here = looks[bundle.conventions.render], looks[conventions.render]
+        raise ValueError(
+            f"--init: the bundle's network has learnt to compare with {there} renders, this run makes {here} ones: set "
+            f"render_look: {there} in the configuration, or leave --init out"
+        )
+    keys = sorted({*MRCNetConfig.model_fields} - FREE)
+    pairs = {key: (getattr(bundle.config, key), getattr(config, key)) for key in keys}
+    differs = [f"{key} {there} (here {here})" for key, (there, here) in pairs.items() if there != here]
     if differs:
         raise ValueError(
             f"--init: the bundle's network has other sizes: {', '.join(differs)}; set flavour and model in the "
