@@ -1,7 +1,7 @@
 """A bundle: all that a robot needs to run a trained model, as a folder.
 
     bundle.yaml            classes, symmetries, depth limits, model sizes, provenance, hashes; conventions of weights
-                           that were trained elsewhere
+                           that were trained elsewhere; the calibration, once there is one
     weights.safetensors    the network's weights
     meshes/                one .glb a class
 
@@ -26,6 +26,7 @@ from torch import Tensor
 from mrc_core.geometry.mesh import Mesh
 from mrc_core.geometry.objects import ObjectModel
 from mrc_core.geometry.symmetries import SymmetrySet
+from mrc_core.inference.calibration import Calibration
 from mrc_core.model.config import MRCNetConfig
 from mrc_core.model.conventions import OURS, Conventions
 from mrc_core.model.network import MRCNet
@@ -57,11 +58,15 @@ class _BundleFile(BaseModel):
     weights_sha256: str
     conventions: Conventions = OURS
     provenance: dict[str, Any] = {}
+    calibration: Calibration | None = None
 
 
 @dataclass(frozen=True)
 class Bundle:
-    """A trained model in memory; `objects` are in the order of the network's object_index."""
+    """A trained model in memory; `objects` are in the order of the network's object_index.
+
+    The calibration belongs to these weights and no others.
+    """
 
     objects: tuple[ObjectModel, ...]
     config: MRCNetConfig
@@ -69,6 +74,7 @@ class Bundle:
     weights: dict[str, Tensor]
     provenance: dict[str, Any]
     conventions: Conventions = OURS
+    calibration: Calibration | None = None
 
     @property
     def class_ids(self) -> list[str]:
@@ -101,7 +107,11 @@ class Bundle:
         return torch.stack([item.centred_from_obj() for item in self.objects])
 
     def save(self, path: str | Path) -> None:
-        """Writes the bundle beside `path`, then puts it in place: an interruption leaves the old one or the new one."""
+        """Writes the bundle beside `path`, then puts it in place: an interruption leaves the old one or the new one.
+
+        Raises:
+            BundleError: the calibration was fitted for other weights or objects.
+        """
         target = Path(path)
         path = target.with_name(target.name + ".partial")
         shutil.rmtree(path, ignore_errors=True)
@@ -131,10 +141,11 @@ class Bundle:
         }
         if self.conventions != OURS:
             content["conventions"] = self.conventions.model_dump(mode="json")
+        if self.calibration is not None:
+            _check_calibration(path, self.calibration, self.class_ids, str(content["weights_sha256"]))
+            content["calibration"] = self.calibration.model_dump(mode="json")
         _BundleFile.model_validate(content)
-        (path / "bundle.yaml").write_text(
-            yaml.safe_dump(content, sort_keys=False, default_flow_style=None, width=110)
-        )
+        (path / "bundle.yaml").write_text(_as_yaml(content))
         old = target.with_name(target.name + ".old")
         shutil.rmtree(old, ignore_errors=True)
         if target.exists():
@@ -169,13 +180,18 @@ class Bundle:
             )
         weights_path = path / "weights.safetensors"
         _check_hash(weights_path, content.weights_sha256)
+        if content.calibration is not None:
+            names = [entry.class_id for entry in content.objects]
+            _check_calibration(path, content.calibration, names, content.weights_sha256)
         objects = tuple(_load_object(path, entry) for entry in content.objects)
         try:
             weights = load_file(weights_path)
         except Exception as error:  # safetensors raises a type of its own
             raise BundleError(f"{weights_path} cannot be read: {error}") from error
         limits = torch.tensor([entry.tau_z_limits for entry in content.objects])
-        return cls(objects, config, limits, weights, content.provenance, content.conventions)
+        return cls(
+            objects, config, limits, weights, content.provenance, content.conventions, content.calibration
+        )
 
 
 def codec_for(config: MRCNetConfig, depth_limits: Tensor, conventions: Conventions = OURS) -> PoseCodec:
@@ -183,6 +199,38 @@ def codec_for(config: MRCNetConfig, depth_limits: Tensor, conventions: Conventio
     return PoseCodec(
         config.n_side, config.xy_cells, config.depth_bins, depth_limits, config.crop_size, conventions
     )
+
+
+def store_calibration(path: str | Path, calibration: Calibration) -> None:
+    """Puts a calibration into a bundle's folder, in the place of an older one; all other files stay as they are.
+
+    Raises:
+        BundleError: it was fitted for other weights or objects.
+    """
+    file = Path(path) / "bundle.yaml"
+    content = yaml.safe_load(file.read_text())
+    names = [entry["class_id"] for entry in content["objects"]]
+    _check_calibration(Path(path), calibration, names, content["weights_sha256"])
+    content["calibration"] = calibration.model_dump(mode="json")
+    _BundleFile.model_validate(content)
+    partial = file.with_name("bundle.yaml.partial")
+    partial.write_text(_as_yaml(content))
+    partial.replace(file)
+
+
+def stored_weights_sha256(path: str | Path) -> str:
+    """The hash of a bundle folder's weights, as a calibration names it."""
+    return _sha256(Path(path) / "weights.safetensors")
+
+
+def _as_yaml(content: dict[str, Any]) -> str:
+    return yaml.safe_dump(content, sort_keys=False, default_flow_style=None, width=110)
+
+
+def _check_calibration(path: Path, calibration: Calibration, names: Sequence[str], weights_sha256: str) -> None:
+    problem = calibration.problem(names, weights_sha256)
+    if problem is not None:
+        raise BundleError(f"{path}: {problem}")
 
 
 def _load_object(folder: Path, entry: _ObjectEntry) -> ObjectModel:

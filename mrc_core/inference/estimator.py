@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import torch
@@ -14,6 +15,7 @@ from torch import Tensor
 from mrc_core.inference.bundle import Bundle
 from mrc_core.inference.crops import check_intrinsics, extract_crops, image_to_tensor
 from mrc_core.inference.render_look import renderer_for
+from mrc_core.inference.uncertainty import Uncertainty
 from mrc_core.model.two_stage import CropRenderer, Crops, TwoStage
 
 LARGEST_PX = 1e5  # of a box's coordinates; beyond, float32 has no pixels left
@@ -34,8 +36,11 @@ class PoseEstimate:
     """The pose of one detection.
 
     cam_from_obj: (4, 4) float64, metres, from the mesh's frame to the camera's optical frame.
-    score: the network's own, 0..1: how sure stage 1 is of its rotation bucket. Not calibrated.
-    covariance: (6, 6) or None where unknown.
+    score: 0..1. Of a calibrated bundle the probability that ADD(-S) is below a tenth of the diameter; else how sure
+        stage 1 is of its rotation bucket.
+    covariance: (6, 6) over x, y, z and the rotations about x, y, z in the camera's axes, m and rad: the true pose is
+        Exp(w) R, t + d with (d, w) drawn from it. None where the bundle is not calibrated.
+    is_calibrated: whether score and covariance are fitted on scenes that were not trained on (docs/uncertainty.md).
     """
 
     class_id: str
@@ -43,6 +48,7 @@ class PoseEstimate:
     score: float
     covariance: np.ndarray | None
     detection: Detection
+    is_calibrated: bool = False
 
 
 class PoseEstimator:
@@ -64,6 +70,9 @@ class PoseEstimator:
         self.two_stage = TwoStage(bundle.network(device), bundle.codec(device), renderer, autocast)
         self._network_from_obj = bundle.network_from_obj().to(device)  # (N, 4, 4) float64
         self._index = {name: i for i, name in enumerate(self.class_ids)}
+        self._uncertainty: Uncertainty | None = None
+        if bundle.calibration is not None:
+            self._uncertainty = Uncertainty(bundle, bundle.calibration, self.two_stage.codec.grid)
 
     @classmethod
     def from_bundle(
@@ -112,8 +121,15 @@ class PoseEstimator:
             return [[] for _ in frames]
         output = self.two_stage(crops)
         poses = self._in_mesh_frame(output.pose, crops.object_index)
-        scores = output.logits.rotation.sigmoid().amax(dim=1).tolist()
-        return _split(frames, poses, scores)
+        found = [detection for _, _, detections in frames for detection in detections]
+        if self._uncertainty is None:
+            scores = output.logits.rotation.sigmoid().amax(dim=1).tolist()
+            estimates = _estimates(found, poses, scores)
+        else:
+            judged = self._uncertainty.of_detected(output, crops.object_index, poses)
+            estimates = _estimates(found, poses, *judged)
+        rest = iter(estimates)
+        return [list(islice(rest, len(detections))) for _, _, detections in frames]
 
     @torch.inference_mode()
     def refine(
@@ -121,7 +137,8 @@ class PoseEstimator:
     ) -> list[PoseEstimate]:
         """Stage 2 alone, from given poses: one more round, or the next frame of a tracked object.
 
-        The crops are those of the estimates' detections.
+        The crops are those of the estimates' detections. Of a calibrated bundle the scores say whether the poses are
+        right now, after the refinement; else they stay as they were given.
         """
         detections = [item.detection for item in poses]
         crops = self.crop([(image_rgb_uint8, K, detections)])
@@ -129,9 +146,13 @@ class PoseEstimator:
             return []
         given = torch.from_numpy(np.stack([item.cam_from_obj for item in poses])).to(self.device)
         known = given @ torch.linalg.inv(self._network_from_obj[crops.object_index])
-        output = self.two_stage.refine(crops, self.two_stage.encode(crops), known.float())
+        real = self.two_stage.encode(crops)
+        output = self.two_stage.refine(crops, real, known.float())
         refined = self._in_mesh_frame(output.pose, crops.object_index)
-        return _split([(image_rgb_uint8, K, detections)], refined, [item.score for item in poses])[0]
+        if self._uncertainty is None:
+            return _estimates(detections, refined, [item.score for item in poses])
+        judged = self._uncertainty.of_tracked(real.mask_logit, output, crops.object_index, refined)
+        return _estimates(detections, refined, *judged)
 
     def crop(self, frames: Sequence[tuple[np.ndarray, np.ndarray, Sequence[Detection]]]) -> Crops | None:
         """The crops of all detections of all frames, or None where there is none."""
@@ -174,7 +195,13 @@ class PoseEstimator:
         return (pose.double() @ self._network_from_obj[object_index]).cpu().numpy()
 
 
-def _split(frames: Sequence[Any], poses: np.ndarray, scores: list[float]) -> list[list[PoseEstimate]]:
-    rows = iter(zip(poses, scores))
-    make: Callable[[Detection], PoseEstimate] = lambda d: PoseEstimate(d.class_id, *next(rows), None, d)  # noqa: E731
-    return [[make(d) for d in detections] for _, _, detections in frames]
+def _estimates(
+    detections: Sequence[Detection],
+    poses: np.ndarray,
+    scores: Sequence[float] | np.ndarray,
+    covariances: np.ndarray | None = None,
+) -> list[PoseEstimate]:
+    """One for each detection; calibrated where there are covariances."""
+    unknown = [None] * len(detections)
+    rows = zip(detections, poses, scores, unknown if covariances is None else covariances)
+    return [PoseEstimate(d.class_id, pose, float(p), cov, d, cov is not None) for d, pose, p, cov in rows]
