@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 import torch
@@ -25,7 +26,8 @@ POINTS = 1024  # of each object's surface
 BATCH = 16
 
 
-class Trials(NamedTuple):
+@dataclass(frozen=True)
+class Trials:
     """N estimated poses of centred objects.
 
     object_index (N,); evidence (N, E); stage_one (N,), how sure stage 1 was of its bucket; is_right (N,);
@@ -44,20 +46,15 @@ class Trials(NamedTuple):
 
     def take(self, rows: NDArray[np.bool_]) -> Trials:
         """Those that `rows` (N,) says."""
-        return Trials(
-            self.object_index[rows],
-            self.evidence[rows],
-            self.stage_one[rows],
-            self.is_right[rows],
-            self.cam_from_obj[rows],
-            self.deviation[rows],
-        )
+        return Trials(*(column[rows] for column in self._columns()))
 
     @classmethod
     def join(cls, parts: Sequence[Trials]) -> Trials:
         """All of them, in their order."""
-        columns: Any = [np.concatenate(column) for column in zip(*parts)]
-        return cls(*columns)
+        return cls(*(np.concatenate(column) for column in zip(*(part._columns() for part in parts))))
+
+    def _columns(self) -> list[Any]:
+        return [getattr(self, field.name) for field in fields(self)]
 
 
 @torch.inference_mode()
