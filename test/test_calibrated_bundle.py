@@ -128,6 +128,13 @@ def test_a_calibration_of_other_objects_is_refused(tiny_bundle):
         store_calibration(tiny_bundle, calibration_for(tiny_bundle, objects=3))
 
 
+def test_info_tells_it(calibrated, tiny_bundle, capsys):
+    assert main(["info", "--bundle", str(calibrated)]) == 0
+    assert "calibration: on 10 scenes, seed 1, ECE 0.01" in capsys.readouterr().out
+    assert main(["info", "--bundle", str(tiny_bundle)]) == 0
+    assert "calibration: none" in capsys.readouterr().out
+
+
 # ---- evidence --------------------------------------------------------------------------------------------------------
 def test_bucket_distances_are_those_of_the_labels(tiny_bundle):
     bundle = Bundle.load(tiny_bundle)

@@ -63,7 +63,7 @@ def add_parser(commands: Any) -> None:
         "--seed", type=int, default=DEFAULT_SEED, metavar="N", help="of the scenes; default %(default)s"
     )
     parser.add_argument(
-        "--output", metavar="DIR", help="folder of the report; default: calibration beside the bundle"
+        "--output", default="out/calibration", metavar="DIR", help="folder of the report; default %(default)s"
     )
     parser.add_argument(
         "--config", metavar="YAML", help="training settings whose scenes are taken instead of the bundle's"
@@ -108,7 +108,7 @@ def run(arguments: argparse.Namespace) -> int:
         measured=measured,
     )
     store_calibration(arguments.bundle, calibration)
-    folder = Path(arguments.output) if arguments.output else Path(arguments.bundle).resolve().parent / "calibration"
+    folder = Path(arguments.output)
     write_report(folder, found, measured)
     print_report(console, found, measured)
     seconds = time.monotonic() - started

@@ -62,6 +62,7 @@ def run(arguments: argparse.Namespace) -> int:
             f"on synthetic validation scenes: ADD(-S) < 0.1 d {100 * measured['recall']:.1f} %, median "
             f"{measured['angle_deg']} deg, {measured['shift_mm']} mm"
         )
+    console.print(f"calibration: {_calibration_words(bundle)}")
     return 0
 
 
@@ -82,7 +83,16 @@ def describe(bundle: Bundle) -> dict[str, Any]:
         "parameters": sum(t.numel() for t in bundle.weights.values()),
         "rotations": bundle.config.num_rotations,
         "provenance": bundle.provenance,
+        "calibration": None if bundle.calibration is None else bundle.calibration.measured,
     }
+
+
+def _calibration_words(bundle: Bundle) -> str:
+    if bundle.calibration is None:
+        return "none; run `mrc-net calibrate` for scores that are probabilities, and covariances"
+    measured = bundle.calibration.measured.get("detected", {})
+    words = f"on {bundle.calibration.samples} scenes, seed {bundle.calibration.seed}"
+    return words + "".join(f", {key.upper()} {measured[key]}" for key in ("auroc", "ece") if key in measured)
 
 
 def _symmetry_words(discrete: int, continuous: int) -> str:
