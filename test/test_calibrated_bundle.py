@@ -12,6 +12,8 @@ import yaml
 from conftest import make_random_bundle
 
 from mrc_core.cli import main
+from mrc_core.cli.estimate import as_json
+from mrc_core.cli.onboarding_evaluation import calibrate_bundle
 from mrc_core.inference import Bundle, BundleError, Detection, PoseEstimator
 from mrc_core.inference.bundle import make_bundle, store_calibration, stored_weights_sha256
 from mrc_core.inference.calibration import Calibration, Channel, LinearModel
@@ -171,6 +173,7 @@ def test_scores_and_covariances_are_filled(estimator):
         assert item.covariance.shape == (6, 6)
         assert np.isfinite(item.covariance).all()
         assert np.linalg.eigvalsh(item.covariance).min() > 0
+    assert as_json(disc)["covariance"] == disc.covariance.tolist()
     axis = disc.cam_from_obj[:3, :3] @ [0, 0, 1]
     assert axis @ disc.covariance[3:, 3:] @ axis == pytest.approx(np.pi**2 / 3)
 
@@ -238,3 +241,12 @@ def test_bad_options_are_named_and_change_nothing(tiny_bundle, tmp_path, capsys,
     assert main(["calibrate", "--bundle", str(tiny_bundle), "--output", str(tmp_path), *options]) == 1
     assert says in capsys.readouterr().err
     assert (tiny_bundle / "bundle.yaml").read_bytes() == before
+
+
+def test_onboarding_hands_on_what_the_command_takes(monkeypatch, tmp_path):
+    seen = []
+    monkeypatch.setattr("mrc_core.cli.calibrate.run", lambda arguments: seen.append(arguments) or 0)
+    calibrate_bundle(tmp_path / "bundle", tmp_path / "calibration", 150, "cpu")
+    (given,) = seen
+    assert (given.bundle, given.output) == (str(tmp_path / "bundle"), str(tmp_path / "calibration"))
+    assert (given.samples, given.device) == (150, "cpu")
