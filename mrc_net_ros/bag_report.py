@@ -20,6 +20,7 @@ from mrc_net_ros.bag_scores import (
     MIN_VISIBLE,
     WITHIN_DIAMETERS,
     Judged,
+    calibration_figures,
     recall,
     recall_by_visibility,
     scores_by_object,
@@ -45,9 +46,11 @@ def summarise(bag: PlayedBag) -> dict[str, Any]:
     """The content of summary.json. ``frames`` counts those whose poses arrived, ``detections`` all that were sent.
 
     ``recall`` and ``objects`` are over the visible detections, with or without a pose; the medians over the poses.
+    ``calibration`` is there where the bundle is calibrated, see `calibration_figures`.
     """
     latencies_ms = [1e3 * one.latency_s for one in bag.played if one.latency_s is not None]
     p50, p95 = (float(v) for v in np.percentile(latencies_ms, (50, 95))) if latencies_ms else (None, None)
+    calibration = calibration_figures(bag.judged)
     return {
         "frames": sum(one.poses is not None for one in bag.played),
         "detections": sum(len(one.frame.detections.message.detections) for one in bag.played),
@@ -56,6 +59,7 @@ def summarise(bag: PlayedBag) -> dict[str, Any]:
         "latency_ms": {"p50": p50, "p95": p95},
         "recall": recall(bag.judged),
         "objects": scores_by_object(bag.judged),
+        **({} if calibration is None else {"calibration": calibration}),
     }
 
 
@@ -130,6 +134,17 @@ def headline_rows(bag: PlayedBag, summary: Mapping[str, Any]) -> list[tuple[str,
             (f"  {low:.0%} to {min(high, 1.0):.0%} visible", _text(part, "{:.1%}") + f" of {count}")
             for low, high, count, part in recall_by_visibility(bag.judged)
         ),
+        *_calibration_rows(summary.get("calibration")),
+    ]
+
+
+def _calibration_rows(figures: Mapping[str, Any] | None) -> list[tuple[str, str]]:
+    if figures is None:
+        return []
+    return [
+        ("AUROC of the score", _text(figures["auroc"], "{:.3f}")),
+        ("calibration error of the score (ECE)", _text(figures["ece"], "{:.3f}")),
+        ("true poses within the 90 % region", _text(figures["in_90_percent_region"], "{:.1%}")),
     ]
 
 

@@ -8,15 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from vision_msgs.msg import Detection2D, Detection3D
 
+from mrc_core.evaluation.pose_deviation import pose_deviation, region_limit, squared_distances
 from mrc_core.evaluation.pose_errors import add_or_add_s
+from mrc_core.evaluation.reliability import probability_figures
 from mrc_core.geometry import Mesh, SymmetrySet, rotation_angle
 from mrc_core.geometry.symmetries import second_moment
+from mrc_core.inference.pose_covariance import degrees_of_freedom
 from mrc_net_ros.bag_player import PlayedFrame
 from mrc_net_ros.conversions import matrix_from_pose
 from mrc_net_ros.msg import ObjectPose
@@ -27,6 +31,8 @@ MIN_VISIBLE = 0.3
 """Detections of which less of the silhouette is visible are not judged."""
 WITHIN_DIAMETERS = 0.1
 """A pose is right where ADD(-S) is below this part of the diameter."""
+REGION = 0.9
+"""The region of a covariance that is looked at: it should hold this share of the true poses."""
 POINTS = 2048
 BOX_TOLERANCE_PX = 0.01
 
@@ -68,9 +74,22 @@ class PoseJudge:
         )
 
 
+    def is_inside(
+        self, estimated: NDArray[np.float64], true: NDArray[np.float64], covariance: NDArray[np.float64]
+    ) -> bool:
+        """Whether the true pose (4, 4) lies within the region that the pose's covariance (6, 6) states."""
+        est, gt = torch.as_tensor(estimated)[None], torch.as_tensor(true)[None]
+        deviation = pose_deviation(est, gt, self._symmetries, self._moment).numpy()
+        distance = squared_distances(deviation, covariance[None])[0]
+        return bool(distance < region_limit(REGION, degrees_of_freedom(self._symmetries)))
+
+
 @dataclass(frozen=True)
 class Judged:
-    """One detection of a played frame. ``instance_id`` and ``errors`` are None where no pose came."""
+    """One detection of a played frame. ``instance_id``, ``errors`` and ``score`` are None where no pose came.
+
+    ``is_inside``: whether the true pose lies within the stated region; None where no covariance is stated.
+    """
 
     stamp_ns: int
     class_id: str
@@ -78,6 +97,8 @@ class Judged:
     instance_id: str | None
     errors: PoseErrors | None
     is_right: bool
+    score: float | None = None
+    is_inside: bool | None = None
 
     @property
     def counts(self) -> bool:
@@ -106,6 +127,23 @@ def recall(judged: Sequence[Judged]) -> float | None:
     """The part of the visible detections whose pose is right, or None where there is none."""
     counting = [one for one in judged if one.counts]
     return sum(one.is_right for one in counting) / len(counting) if counting else None
+
+
+def calibration_figures(judged: Sequence[Judged]) -> dict[str, Any] | None:
+    """How well scores and covariances of the visible detections' poses match their errors; None where no pose has a
+    covariance: the bundle is not calibrated.
+
+    Returns:
+        {"poses", "auroc", "ece", "brier" (of the scores), "in_90_percent_region" (share of the true poses)}.
+    """
+    stated = [one for one in judged if one.counts and one.score is not None and one.is_inside is not None]
+    if not stated:
+        return None
+    score, right = np.array([one.score for one in stated], dtype=np.float64), np.array([o.is_right for o in stated])
+    figures = probability_figures(score, right)
+    inside = float(np.mean([bool(one.is_inside) for one in stated]))
+    kept = {name: figures[name] for name in ("auroc", "ece", "brier")}
+    return {"poses": len(stated), **kept, "in_90_percent_region": round(inside, 4)}
 
 
 def recall_by_visibility(judged: Sequence[Judged]) -> list[tuple[float, float, int, float | None]]:
@@ -150,6 +188,9 @@ def _judge_one(at_ns: int, truth: Detection3D, pose: ObjectPose | None, judge_of
     class_id, visible = hypothesis.hypothesis.class_id, float(hypothesis.hypothesis.score)
     if pose is None:
         return Judged(at_ns, class_id, visible, None, None, False)
-    errors = judge_of_class.errors(matrix_from_pose(pose.pose.pose), matrix_from_pose(hypothesis.pose.pose))
+    estimated, true = matrix_from_pose(pose.pose.pose), matrix_from_pose(hypothesis.pose.pose)
+    errors = judge_of_class.errors(estimated, true)
     is_right = errors.add_m < WITHIN_DIAMETERS * judge_of_class.diameter_m
-    return Judged(at_ns, class_id, visible, pose.instance_id, errors, is_right)
+    covariance = np.asarray(pose.pose.covariance, dtype=np.float64).reshape(6, 6)
+    is_inside = judge_of_class.is_inside(estimated, true, covariance) if covariance.any() else None
+    return Judged(at_ns, class_id, visible, pose.instance_id, errors, is_right, float(pose.score), is_inside)

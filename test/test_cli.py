@@ -115,7 +115,7 @@ def test_benchmark_prints_every_part(tmp_path, capsys):
     assert "renderers" in out
 
 
-@pytest.mark.parametrize("command", ["train", "estimate", "info", "benchmark"])
+@pytest.mark.parametrize("command", ["train", "calibrate", "estimate", "info", "benchmark"])
 def test_every_command_explains_itself(command, capsys):
     with pytest.raises(SystemExit) as stopped:
         main([command, "--help"])

@@ -32,7 +32,8 @@ from vision_msgs.msg import (
 from demo.recording.vision_messages import vision_types
 from mrc_core.inference import Bundle, Detection, PoseEstimator
 from mrc_net_ros.bag_frames import BagError, BagTopics, read_frames
-from mrc_net_ros.bag_scores import Judged, recall_by_visibility
+from mrc_net_ros.bag_report import PlayedBag, headline_rows, summarise
+from mrc_net_ros.bag_scores import Judged, PoseJudge, calibration_figures, recall_by_visibility
 from mrc_net_ros.conversions import pose_from_matrix
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -237,3 +238,33 @@ def test_recall_by_visibility_counts_each_detection_in_its_band() -> None:
 
     judged = [one(0.29, True), one(0.3, True), one(0.49, False), one(0.8, True), one(1.0, True)]
     assert [(count, part) for _, _, count, part in recall_by_visibility(judged)] == [(2, 0.5), (0, None), (2, 1.0)]
+
+
+def test_calibration_counts_visible_poses_that_state_a_covariance() -> None:
+    def one(score: float, is_right: bool, is_inside: bool | None, visible: float = 1.0) -> Judged:
+        return Judged(0, "wedge", visible, "0", None, is_right, score, is_inside)
+
+    plain = [one(0.9, True, None), Judged(0, "wedge", 1.0, None, None, False)]
+    assert calibration_figures(plain) is None
+    assert "calibration" not in summarise(PlayedBag([], plain, 0))
+    judged = [one(0.9, True, True), one(0.8, True, True), one(0.2, False, False), one(0.1, True, False, visible=0.2)]
+    figures = calibration_figures([*judged, *plain])
+    assert figures == {"poses": 3, "auroc": 1.0, "ece": pytest.approx(0.5 / 3, abs=1e-4), "brier": 0.03} | {
+        "in_90_percent_region": pytest.approx(2 / 3, abs=1e-4)
+    }
+    bag = PlayedBag([], judged, 0)
+    assert ("true poses within the 90 % region", "66.7%") in headline_rows(bag, summarise(bag))
+
+
+def test_the_stated_region_is_that_of_the_covariance_and_symmetric_poses_are_inside(tiny_bundle: Path) -> None:
+    _, disc = Bundle.load(tiny_bundle).objects
+    judge = PoseJudge(disc.mesh, disc.symmetries)
+    pose, turned = np.eye(4), np.eye(4)
+    pose[2, 3] = turned[2, 3] = 0.7
+    turned[:2, :2] = [[0.0, -1.0], [1.0, 0.0]]
+    covariance = np.diag([1e-4, 1e-4, 4e-4, 1e-2, 1e-2, np.pi**2 / 3])
+    assert judge.is_inside(pose, turned, covariance)
+    for shift, inside in ((0.02 * 3.0, True), (0.02 * 3.1, False)):  # the limit of five numbers: 9.24 = 3.04^2
+        moved = pose.copy()
+        moved[2, 3] += shift
+        assert judge.is_inside(pose, moved, covariance) is inside

@@ -58,6 +58,7 @@ def write_config(path, **changes):
 def command(files, output, *more, meshes=("box.ply",)):
     paths = [str(files / name) for name in meshes]
     small = ["--config", str(files / "config.yaml"), "--eval-instances", "3", "--device", "cpu"]
+    small += ["--calibration-samples", "0"]
     return ["onboard", "--mesh", *paths, "--output", str(output), *small, *more]
 
 

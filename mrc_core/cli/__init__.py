@@ -15,6 +15,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     from mrc_core.cli import (
         ablate,
         benchmark,
+        calibrate,
         estimate,
         evaluate,
         import_weights,
@@ -31,7 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="mrc-net", description="6-DoF object pose with MRC-Net")
     parser.add_argument("--version", action="version", version=f"mrc-net {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    make = (onboard, symmetries, train, preview, import_weights)
+    make = (onboard, symmetries, train, calibrate, preview, import_weights)
     use = (estimate, synthesize, evaluate, info, strip_meshes, join_meshes, benchmark, ablate)
     for command in (*make, *use):
         command.add_parser(commands)

@@ -128,13 +128,15 @@ def read_detections(path: Path) -> list[Detection]:
 
 
 def as_json(item: PoseEstimate) -> dict[str, Any]:
-    """An estimate as poses.json has it."""
+    """An estimate as poses.json has it; with its covariance where the bundle is calibrated."""
+    known = {} if item.covariance is None else {"covariance": item.covariance.tolist()}
     return {
         "class_id": item.class_id,
         "score": item.score,
         "detection_score": item.detection.score,
         "box_xyxy_px": list(item.detection.box_xyxy_px),
         "cam_from_obj": item.cam_from_obj.tolist(),
+        **known,
     }
 
 

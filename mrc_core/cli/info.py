@@ -15,6 +15,7 @@ from mrc_core.cli.mesh_report import needed_lines, problem_lines
 from mrc_core.inference.bundle import Bundle, join_command, load_object, load_weights
 from mrc_core.inference.bundle_file import BundleFile, ObjectEntry, read_bundle_file
 from mrc_core.inference.bundle_meshes import find_copies
+from mrc_core.inference.calibration import Calibration
 from mrc_core.inference.mesh_copies import MeshCopy
 from mrc_core.model.config import MRCNetConfig
 
@@ -86,6 +87,7 @@ def run(arguments: argparse.Namespace) -> int:
             f"on synthetic validation scenes: ADD(-S) < 0.1 d {100 * measured['recall']:.1f} %, median "
             f"{measured['angle_deg']} deg, {measured['shift_mm']} mm"
         )
+    console.print(f"calibration: {_calibration_words(content.calibration)}")
     if missing:
         _print_missing(path, missing, copies)
     return 0
@@ -126,7 +128,7 @@ def describe_file(path: Path, content: BundleFile) -> dict[str, Any]:
                 "source": source and source.model_dump(),
             }
         )
-    return _facts(objects, content.config, load_weights(path, content), content.provenance)
+    return _facts(objects, content.config, load_weights(path, content), content.provenance, content.calibration)
 
 
 def describe(bundle: Bundle) -> dict[str, Any]:
@@ -140,7 +142,7 @@ def describe(bundle: Bundle) -> dict[str, Any]:
         }
         for item in bundle.objects
     ]
-    return _facts(objects, bundle.config, bundle.weights, bundle.provenance)
+    return _facts(objects, bundle.config, bundle.weights, bundle.provenance, bundle.calibration)
 
 
 def _facts(
@@ -148,6 +150,7 @@ def _facts(
     config: MRCNetConfig,
     weights: dict[str, Tensor],
     provenance: dict[str, Any],
+    calibration: Calibration | None,
 ) -> dict[str, Any]:
     return {
         "objects": objects,
@@ -155,7 +158,16 @@ def _facts(
         "parameters": sum(t.numel() for t in weights.values()),
         "rotations": config.num_rotations,
         "provenance": provenance,
+        "calibration": None if calibration is None else calibration.measured,
     }
+
+
+def _calibration_words(calibration: Calibration | None) -> str:
+    if calibration is None:
+        return "none; run `mrc-net calibrate` for scores that are probabilities, and covariances"
+    measured = calibration.measured.get("detected", {})
+    words = f"on {calibration.samples} scenes, seed {calibration.seed}"
+    return words + "".join(f", {key.upper()} {measured[key]}" for key in ("auroc", "ece") if key in measured)
 
 
 def _symmetry_words(discrete: int, continuous: int) -> str:

@@ -13,7 +13,14 @@ import torch
 from rich.console import Console
 
 from mrc_core.cli.objects_file import with_symmetries
-from mrc_core.cli.onboarding_evaluation import copy_report, make_scenes, print_accuracy, read_rows, run_bundle
+from mrc_core.cli.onboarding_evaluation import (
+    calibrate_bundle,
+    copy_report,
+    make_scenes,
+    print_accuracy,
+    read_rows,
+    run_bundle,
+)
 from mrc_core.cli.onboarding_meshes import print_meshes, read_meshes, write_objects
 from mrc_core.cli.onboarding_state import OnboardingState
 from mrc_core.cli.onboarding_symmetries import check_choice, choose_symmetries
@@ -54,8 +61,8 @@ Time: a --budget is {BUDGETS} minutes of training, about; a short trial tells ho
 steps these are.
 
 The output folder holds, in this order: objects.yaml and meshes/ (edit the symmetries before training starts, if need
-be), symmetries/ (pictures to confirm), train.yaml, training/, bundle/, synthetic/, evaluation/ and report.html. Ctrl-C
-interrupts anywhere; the same command goes on.
+be), symmetries/ (pictures to confirm), train.yaml, training/, bundle/, synthetic/, evaluation/, report.html and
+calibration/. Ctrl-C interrupts anywhere; the same command goes on.
 """
 
 
@@ -117,6 +124,13 @@ def add_parser(commands: Any) -> None:
         metavar="N",
         help="how often each object is seen in the scenes that measure, about; default %(default)s",
     )
+    parser.add_argument(
+        "--calibration-samples",
+        type=int,
+        default=150,
+        metavar="N",
+        help="scenes for each object that scores and covariances are fitted on; 0: none; default %(default)s",
+    )
     parser.set_defaults(run=run)
 
 
@@ -142,6 +156,8 @@ def _check(arguments: argparse.Namespace) -> None:
     for key in ("processes", "eval_instances"):
         if getattr(arguments, key) < 1:
             raise ValueError(f"--{key.replace('_', '-')} must be 1 or more, not {getattr(arguments, key)}")
+    if 0 < arguments.calibration_samples < 120 or arguments.calibration_samples < 0:
+        raise ValueError(f"--calibration-samples must be 0, or 120 or more, not {arguments.calibration_samples}")
     if arguments.device == "cuda" and not torch.cuda.is_available():
         raise RuntimeError("no CUDA device is available to torch: use --device cpu")
 
@@ -162,6 +178,7 @@ class _Onboarding:
             self.console.print("interrupted; the same command goes on from here")
             return INTERRUPTED
         self.evaluate()
+        self.calibrate()
         return 0
 
     # ---- objects -----------------------------------------------------------------------------------------------------
@@ -271,6 +288,16 @@ class _Onboarding:
         before = read_rows(earlier / "instances.csv") if self.add_to else None
         print_accuracy(self.console, read_rows(now / "instances.csv"), before)
         self.console.print(f"bundle: {bundle}\nreport: {self.folder / 'report.html'}", soft_wrap=True)
+
+
+    # ---- how sure it may be ------------------------------------------------------------------------------------------
+    def calibrate(self) -> None:
+        if self.state.facts("calibration") is not None:
+            return
+        samples = self.arguments.calibration_samples
+        if samples:
+            calibrate_bundle(self.folder / "bundle", self.folder / "calibration", samples, self.arguments.device)
+        self.state.finish("calibration", samples)
 
 
 def _agreed(question: str) -> bool:

@@ -17,7 +17,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from mrc_core.cli import evaluate, synthesize
+from mrc_core.cli import calibrate, evaluate, synthesize
 
 SEED = (
     7001  # of the scenes; they are drawn by another program than training's, so none of them can be the same
@@ -69,6 +69,12 @@ def run_bundle(
     with contextlib.redirect_stdout(io.StringIO()):  # its table is for benchmarks; problems go to stderr
         _command(evaluate.add_parser, ["evaluate", *what, *options])
     return read_rows(folder / "instances.csv")
+
+
+def calibrate_bundle(bundle: Path, folder: Path, samples: int, device: str) -> None:
+    """Fits scores and covariances of the bundle on `samples` scenes for each object, and prints how well they hold."""
+    options = ["--samples", str(samples), "--output", str(folder), "--device", device]
+    _command(calibrate.add_parser, ["calibrate", "--bundle", str(bundle), *options])
 
 
 def read_rows(path: Path) -> list[Row]:

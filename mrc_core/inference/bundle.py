@@ -1,7 +1,7 @@
 """A bundle: all that a robot needs to run a trained model, as a folder.
 
     bundle.yaml            classes, symmetries, depth limits, model sizes, provenance, hashes; conventions where they
-                           are not our usual ones
+                           are not our usual ones; the calibration, once there is one
     weights.safetensors    the network's weights
     meshes/                one .glb a class
 
@@ -37,6 +37,7 @@ from mrc_core.inference.bundle_file import (
     whole_folder,
     write_bundle_file,
 )
+from mrc_core.inference.calibration import Calibration
 from mrc_core.model.config import MRCNetConfig
 from mrc_core.model.conventions import OURS, Conventions
 from mrc_core.model.network import MRCNet
@@ -47,7 +48,10 @@ WEIGHTS = "weights.safetensors"
 
 @dataclass(frozen=True)
 class Bundle:
-    """A trained model in memory; `objects` are in the order of the network's object_index."""
+    """A trained model in memory; `objects` are in the order of the network's object_index.
+
+    The calibration belongs to these weights and no others.
+    """
 
     objects: tuple[ObjectModel, ...]
     config: MRCNetConfig
@@ -55,6 +59,7 @@ class Bundle:
     weights: dict[str, Tensor]
     provenance: dict[str, Any]
     conventions: Conventions = OURS
+    calibration: Calibration | None = None
 
     @property
     def class_ids(self) -> list[str]:
@@ -87,7 +92,11 @@ class Bundle:
         return torch.stack([item.centred_from_obj() for item in self.objects])
 
     def save(self, path: str | Path) -> None:
-        """Writes the bundle beside `path`, then puts it in place: an interruption leaves the old one or the new one."""
+        """Writes the bundle beside `path`, then puts it in place: an interruption leaves the old one or the new one.
+
+        Raises:
+            BundleError: the calibration was fitted for other weights or objects.
+        """
         with whole_folder(Path(path)) as folder:
             (folder / "meshes").mkdir()
             entries = []
@@ -116,6 +125,8 @@ class Bundle:
             }
             if self.conventions != OURS:
                 content["conventions"] = self.conventions.model_dump(mode="json")
+            if self.calibration is not None:
+                content["calibration"] = self.calibration.model_dump(mode="json")
             write_bundle_file(folder, content)
 
     @classmethod
@@ -155,6 +166,7 @@ def with_objects(path: Path, content: BundleFile, objects: Sequence[ObjectModel]
         load_weights(path, content),
         content.provenance,
         content.conventions,
+        content.calibration,
     )
 
 

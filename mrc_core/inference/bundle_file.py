@@ -15,6 +15,7 @@ from mrc_core.geometry.mesh import Mesh
 from mrc_core.geometry.mesh_hash import mesh_hash
 from mrc_core.geometry.mesh_source import MeshSource, file_sha256
 from mrc_core.geometry.objects import CLASS_ID
+from mrc_core.inference.calibration import Calibration
 from mrc_core.model.config import MRCNetConfig
 from mrc_core.model.conventions import OURS, Conventions
 
@@ -72,6 +73,7 @@ class BundleFile(BaseModel):
     weights_sha256: str
     conventions: Conventions = OURS
     provenance: dict[str, Any] = {}
+    calibration: Calibration | None = None
 
     @property
     def config(self) -> MRCNetConfig:
@@ -108,13 +110,38 @@ def read_bundle_file(folder: Path) -> BundleFile:
         raise BundleError(
             f"{folder}: {len(content.objects)} objects listed, the model has {config.num_objects}"
         )
+    _check_calibration(folder, content)
     return content
 
 
 def write_bundle_file(folder: Path, content: dict[str, Any]) -> None:
-    """Writes bundle.yaml, after a check that it can be read again."""
-    BundleFile.model_validate(content)
-    (folder / FILE).write_text(yaml.safe_dump(content, sort_keys=False, default_flow_style=None, width=110))
+    """Writes bundle.yaml, after a check that it can be read again.
+
+    Raises:
+        BundleError: the calibration was fitted for other weights or objects.
+    """
+    _check_calibration(folder, BundleFile.model_validate(content))
+    partial = folder / (FILE + ".partial")
+    partial.write_text(yaml.safe_dump(content, sort_keys=False, default_flow_style=None, width=110))
+    partial.replace(folder / FILE)
+
+
+def store_calibration(folder: Path, calibration: Calibration) -> None:
+    """Puts a calibration into a bundle's folder, in the place of an older one; all other files stay as they are.
+
+    Raises:
+        BundleError: it was fitted for other weights or objects.
+    """
+    content = yaml.safe_load((folder / FILE).read_text())
+    write_bundle_file(folder, {**content, "calibration": calibration.model_dump(mode="json")})
+
+
+def _check_calibration(folder: Path, content: BundleFile) -> None:
+    if content.calibration is not None:
+        names = [entry.class_id for entry in content.objects]
+        problem = content.calibration.problem(names, content.weights_sha256)
+        if problem is not None:
+            raise BundleError(f"{folder}: {problem}")
 
 
 def shape_of(mesh: Mesh) -> MeshShape:

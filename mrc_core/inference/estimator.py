@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import torch
@@ -15,6 +16,7 @@ from mrc_core.inference.bundle import Bundle
 from mrc_core.inference.crops import check_intrinsics, extract_crops, image_to_tensor
 from mrc_core.inference.render_look import renderer_for
 from mrc_core.inference.turns import TURNS, best_of_turns
+from mrc_core.inference.uncertainty import Uncertainty
 from mrc_core.model.two_stage import CropRenderer, Crops, TwoStage
 
 LARGEST_PX = 1e5  # of a box's coordinates; beyond, float32 has no pixels left
@@ -35,8 +37,11 @@ class PoseEstimate:
     """The pose of one detection.
 
     cam_from_obj: (4, 4) float64, metres, from the mesh's frame to the camera's optical frame.
-    score: the network's own, 0..1: how sure stage 1 is of its rotation bucket. Not calibrated.
-    covariance: (6, 6) or None where unknown.
+    score: 0..1. Of a calibrated bundle the probability that ADD(-S) is below a tenth of the diameter; else how sure
+        stage 1 is of its rotation bucket.
+    covariance: (6, 6) over x, y, z and the rotations about x, y, z in the camera's axes, m and rad: the true pose is
+        Exp(w) R, t + d with (d, w) drawn from it. None where the bundle is not calibrated.
+    is_calibrated: whether score and covariance are fitted on scenes that were not trained on (docs/uncertainty.md).
     """
 
     class_id: str
@@ -44,6 +49,7 @@ class PoseEstimate:
     score: float
     covariance: np.ndarray | None
     detection: Detection
+    is_calibrated: bool = False
 
 
 class PoseEstimator:
@@ -54,7 +60,8 @@ class PoseEstimator:
         renderer: of the bundle's objects, as `renderer_for` makes it.
         device: where all is computed.
         precision: fp32, bf16 or fp16.
-        turns: 4: each box is looked at in four in-plane turns, and the most confident one counts.
+        turns: 4: each box is looked at in four in-plane turns, and the most confident one counts. Scores are then
+            stage 1's own, and covariances unknown, also where the bundle is calibrated.
 
     Raises:
         ValueError: `turns` is neither 1 nor 4.
@@ -77,6 +84,9 @@ class PoseEstimator:
         self.two_stage = TwoStage(bundle.network(device), bundle.codec(device), renderer, autocast)
         self._network_from_obj = bundle.network_from_obj().to(device)  # (N, 4, 4) float64
         self._index = {name: i for i, name in enumerate(self.class_ids)}
+        self._uncertainty: Uncertainty | None = None
+        if bundle.calibration is not None and turns == 1:  # it was fitted without turns
+            self._uncertainty = Uncertainty(bundle, bundle.calibration, self.two_stage.codec.grid)
 
     @classmethod
     def from_bundle(
@@ -129,16 +139,20 @@ class PoseEstimator:
         crops = self.crop(frames)
         if crops is None:
             return [[] for _ in frames]
-        pose, score = self._run(crops)
-        return _split(frames, self._in_mesh_frame(pose, crops.object_index), score.tolist())
+        found = [detection for _, _, detections in frames for detection in detections]
+        rest = iter(self._run(crops, found))
+        return [list(islice(rest, len(detections))) for _, _, detections in frames]
 
-    def _run(self, crops: Crops) -> tuple[Tensor, Tensor]:
-        """Poses (B, 4, 4) in the frames that the network knows, and scores (B,)."""
+    def _run(self, crops: Crops, found: Sequence[Detection]) -> list[PoseEstimate]:
+        """Both stages on crops (B) of so many detections."""
         if self.turns > 1:
             best = best_of_turns(self.two_stage, crops)
-            return best.pose, best.score
+            return _estimates(found, self._in_mesh_frame(best.pose, crops.object_index), best.score.tolist())
         output = self.two_stage(crops)
-        return output.pose, output.logits.rotation.sigmoid().amax(dim=1)
+        poses = self._in_mesh_frame(output.pose, crops.object_index)
+        if self._uncertainty is None:
+            return _estimates(found, poses, output.logits.rotation.sigmoid().amax(dim=1).tolist())
+        return _estimates(found, poses, *self._uncertainty.of_detected(output, crops.object_index, poses))
 
     @torch.inference_mode()
     def refine(
@@ -146,7 +160,8 @@ class PoseEstimator:
     ) -> list[PoseEstimate]:
         """Stage 2 alone, from given poses: one more round, or the next frame of a tracked object.
 
-        The crops are those of the estimates' detections.
+        The crops are those of the estimates' detections. Of a calibrated bundle the scores say whether the poses are
+        right now, after the refinement; else they stay as they were given.
         """
         detections = [item.detection for item in poses]
         crops = self.crop([(image_rgb_uint8, K, detections)])
@@ -154,9 +169,13 @@ class PoseEstimator:
             return []
         given = torch.from_numpy(np.stack([item.cam_from_obj for item in poses])).to(self.device)
         known = given @ torch.linalg.inv(self._network_from_obj[crops.object_index])
-        output = self.two_stage.refine(crops, self.two_stage.encode(crops), known.float())
+        real = self.two_stage.encode(crops)
+        output = self.two_stage.refine(crops, real, known.float())
         refined = self._in_mesh_frame(output.pose, crops.object_index)
-        return _split([(image_rgb_uint8, K, detections)], refined, [item.score for item in poses])[0]
+        if self._uncertainty is None:
+            return _estimates(detections, refined, [item.score for item in poses])
+        judged = self._uncertainty.of_tracked(real.mask_logit, output, crops.object_index, refined)
+        return _estimates(detections, refined, *judged)
 
     def crop(self, frames: Sequence[tuple[np.ndarray, np.ndarray, Sequence[Detection]]]) -> Crops | None:
         """The crops of all detections of all frames, or None where there is none."""
@@ -199,7 +218,13 @@ class PoseEstimator:
         return (pose.double() @ self._network_from_obj[object_index]).cpu().numpy()
 
 
-def _split(frames: Sequence[Any], poses: np.ndarray, scores: list[float]) -> list[list[PoseEstimate]]:
-    rows = iter(zip(poses, scores))
-    make: Callable[[Detection], PoseEstimate] = lambda d: PoseEstimate(d.class_id, *next(rows), None, d)  # noqa: E731
-    return [[make(d) for d in detections] for _, _, detections in frames]
+def _estimates(
+    detections: Sequence[Detection],
+    poses: np.ndarray,
+    scores: Sequence[float] | np.ndarray,
+    covariances: np.ndarray | None = None,
+) -> list[PoseEstimate]:
+    """One for each detection; calibrated where there are covariances."""
+    unknown = [None] * len(detections)
+    rows = zip(detections, poses, scores, unknown if covariances is None else covariances)
+    return [PoseEstimate(d.class_id, pose, float(p), cov, d, cov is not None) for d, pose, p, cov in rows]

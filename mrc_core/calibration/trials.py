@@ -1,0 +1,125 @@
+"""Poses with known truth: what the network said about each, and how far off it is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from mrc_core.calibration.starts import tracked_starts
+from mrc_core.data.scenes import SceneBatch
+from mrc_core.evaluation.pose_deviation import pose_deviation
+from mrc_core.evaluation.pose_errors import add_or_add_s
+from mrc_core.geometry.objects import ObjectModel
+from mrc_core.inference.evidence import BucketSpread, detected_evidence, tracked_evidence
+from mrc_core.model.two_stage import Crops, TwoStage
+
+Array = NDArray[np.float64]
+
+WITHIN_DIAMETERS = 0.1  # a pose is right where ADD(-S) is below this
+POINTS = 1024  # of each object's surface
+BATCH = 16
+
+
+@dataclass(frozen=True)
+class Trials:
+    """N estimated poses of centred objects.
+
+    object_index (N,); evidence (N, E); stage_one (N,), how sure stage 1 was of its bucket; is_right (N,);
+    cam_from_obj (N, 4, 4); deviation (N, 6), m and rad, see `pose_deviation`.
+    """
+
+    object_index: NDArray[np.int64]
+    evidence: Array
+    stage_one: Array
+    is_right: NDArray[np.bool_]
+    cam_from_obj: Array
+    deviation: Array
+
+    def __len__(self) -> int:
+        return len(self.object_index)
+
+    def take(self, rows: NDArray[np.bool_]) -> Trials:
+        """Those that `rows` (N,) says."""
+        return Trials(*(column[rows] for column in self._columns()))
+
+    @classmethod
+    def join(cls, parts: Sequence[Trials]) -> Trials:
+        """All of them, in their order."""
+        return cls(*(np.concatenate(column) for column in zip(*(part._columns() for part in parts))))
+
+    def _columns(self) -> list[Any]:
+        return [getattr(self, field.name) for field in fields(self)]
+
+
+@torch.inference_mode()
+def collect(
+    two_stage: TwoStage,
+    objects: Sequence[ObjectModel],
+    make_batch: Callable[[int, int], SceneBatch],
+    samples: int,
+    seed: int,
+    progress: Callable[[int], None] = lambda done: None,
+) -> tuple[Trials, Trials]:
+    """Detected and tracked poses of `samples` scenes, one of each a scene.
+
+    Args:
+        two_stage: its renderer draws the centred objects.
+        make_batch: number and size to a batch.
+        seed: of the poses that tracking starts from.
+        progress: is told how many scenes are done.
+    """
+    judge = _Judge(objects)
+    spread = BucketSpread(objects, two_stage.codec.grid)
+    diameters = torch.tensor([item.diameter for item in objects])
+    detected, tracked = [], []
+    for number in range(-(-samples // BATCH)):
+        batch = make_batch(number, min(BATCH, samples - number * BATCH))
+        crops, index = Crops(batch.image, batch.K, batch.object_index), batch.object_index
+        output = two_stage(crops)
+        sure = output.logits.rotation.sigmoid().amax(dim=1)
+        evidence = detected_evidence(output, index, spread)
+        detected.append(judge(batch, output.pose, evidence, sure))
+
+        rng = torch.Generator().manual_seed((seed * 1_000_003 + number) % 2**63)
+        starts = tracked_starts(batch.cam_from_obj, output.pose, diameters[index.cpu()], rng)
+        refinement = two_stage.refine(crops, output.real, starts)
+        evidence = tracked_evidence(output.real.mask_logit, refinement)
+        tracked.append(judge(batch, refinement.pose, evidence, sure))
+        progress(min(samples, (number + 1) * BATCH))
+    return Trials.join(detected), Trials.join(tracked)
+
+
+class _Judge:
+    """Compares poses with the truth of their batch."""
+
+    def __init__(self, objects: Sequence[ObjectModel]) -> None:
+        self.objects = objects
+        self.surface = [torch.as_tensor(o.centred_mesh.sample_points(POINTS, seed=2)).float() for o in objects]
+
+    def __call__(self, batch: SceneBatch, pose: Tensor, evidence: Tensor, stage_one: Tensor) -> Trials:
+        count = len(pose)
+        right, deviation = torch.zeros(count, dtype=torch.bool), torch.zeros(count, 6, dtype=torch.float64)
+        for i, item in enumerate(self.objects):
+            at = (batch.object_index == i).nonzero().squeeze(1)
+            if not len(at):
+                continue
+            est, true = pose[at].float(), batch.cam_from_obj[at]
+            # sampled points would see a right pose of a symmetric object as wrong: from the nearest equivalent
+            near = item.centred_symmetries.nearest_pose(true, est, item.moment)
+            error = add_or_add_s(est, near, self.surface[i].to(est), not item.symmetries.is_trivial)
+            right[at.cpu()] = (error < WITHIN_DIAMETERS * item.diameter).cpu()
+            deviation[at.cpu()] = pose_deviation(est, true, item.centred_symmetries, item.moment).cpu()
+        return Trials(
+            batch.object_index.cpu().numpy(),
+            evidence.double().cpu().numpy(),
+            stage_one.double().cpu().numpy(),
+            right.numpy(),
+            pose.double().cpu().numpy(),
+            deviation.numpy(),
+        )
