@@ -9,17 +9,18 @@ from __future__ import annotations
 
 import argparse
 import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+from rclpy.utilities import remove_ros_args
 
 from mrc_core.inference import Bundle
 from mrc_core.inference.bundle import BundleError
 from mrc_core.rendering import create_renderer
 from mrc_net_ros.bag_frames import BagError
 from mrc_net_ros.bag_pictures import evenly, write_contact_sheet
-from mrc_net_ros.bags.answers import PoseSource
+from mrc_net_ros.bags.answers import Answer, PoseSource
 from mrc_net_ros.bags.evaluation import Evaluation, evaluate
 from mrc_net_ros.bags.figures import summarise
 from mrc_net_ros.bags.judging import ObjectJudge
@@ -27,9 +28,10 @@ from mrc_net_ros.bags.offline import OfflineEstimator
 from mrc_net_ros.bags.page import OBJECT_COLUMNS, object_rows, tiles, write_page
 from mrc_net_ros.bags.painting import Painter
 from mrc_net_ros.bags.parameter_arguments import read_assignments
-from mrc_net_ros.bags.records import latency, write_poses_csv, write_summary, write_timing
 from mrc_net_ros.bags.recording import Recording
-from mrc_net_ros.bags.replay import Replay, Selection
+from mrc_net_ros.bags.records import latency, write_poses_csv, write_summary, write_timing
+from mrc_net_ros.bags.replay import Replay, ReplayedFrame, Selection
+from mrc_net_ros.bags.stopwatch import Stopwatch
 from mrc_net_ros.bags.topic_choice import CameraTopics, choose_topics
 from mrc_net_ros.bags.truth_choice import FORMS, choose_truth
 from mrc_net_ros.bags.video import VideoWriter
@@ -45,9 +47,13 @@ def make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="evaluate_bag", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("bag", type=Path, help="folder of a rosbag2 (sqlite3 or mcap), or a lone .mcap or .db3 file")
+    parser.add_argument(
+        "bag", type=Path, help="folder of a rosbag2 (sqlite3 or mcap), or a lone .mcap or .db3 file"
+    )
     parser.add_argument("--bundle", type=Path, required=True, help="folder of the trained bundle")
-    parser.add_argument("--output", type=Path, default=Path("out/bag"), help="folder for the results (%(default)s)")
+    parser.add_argument(
+        "--output", type=Path, default=Path("out/bag"), help="folder for the results (%(default)s)"
+    )
     parser.add_argument("--image", help="image topic, raw or compressed (default: the only one of its type)")
     parser.add_argument("--camera-info", help="camera info topic (default: the only one)")
     parser.add_argument("--detections", help="Detection2DArray topic (default: the only one)")
@@ -63,7 +69,9 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--duration", type=float, help="seconds to evaluate (default: to the end)")
     parser.add_argument("--frames", type=int, help="at most so many images")
     parser.add_argument("--every", type=int, default=1, help="every n-th image (%(default)s)")
-    parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"), help="where the network runs")
+    parser.add_argument(
+        "--device", default="auto", choices=("auto", "cpu", "cuda"), help="where the network runs"
+    )
     parser.add_argument(
         "--param",
         action="append",
@@ -72,17 +80,24 @@ def make_parser() -> argparse.ArgumentParser:
         help="a parameter of the node, such as rectified:=false or sync_slop_s:=0.01; may be repeated",
     )
     parser.add_argument("--no-video", action="store_true", help="no video and no pictures: figures alone")
-    parser.add_argument("--online", action="store_true", help="play through live topics into the node's process")
-    parser.add_argument("--rate", type=float, default=1.0, help="with --online: times real time (%(default)s)")
     parser.add_argument(
-        "--domain", type=int, help="with --online: ROS_DOMAIN_ID to play on (default: one of its own, local to the host)"
+        "--online", action="store_true", help="play through live topics into the node's process"
+    )
+    parser.add_argument(
+        "--rate", type=float, default=1.0, help="with --online: times real time (%(default)s)"
+    )
+    parser.add_argument(
+        "--domain",
+        type=int,
+        help="with --online: ROS_DOMAIN_ID (default: one of its own; nothing leaves the host)",
     )
     return parser
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Evaluates a bag. Returns 0 if there are poses, else 1; what can be mended prints one line."""
-    options = make_parser().parse_args(arguments)
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    options = make_parser().parse_args(remove_ros_args(["evaluate_bag", *given])[1:])  # launch adds some
     try:
         return run(options)
     except (BagError, BundleError, ParameterError, NamingError, OSError, RuntimeError) as error:
@@ -113,21 +128,19 @@ def run(options: argparse.Namespace) -> int:
     source = _source(options, values, settings, recording, topics, replay)
     video = VideoWriter(options.output / "overlay", _rate_hz(recording, topics, options.every))
     painter = None if options.no_video else _painter(bundle, settings, video)
-    painted_s = 0.0
+    painting = Stopwatch()
 
-    def observe(*shown: Any) -> None:
-        nonlocal painted_s
-        before_s = time.perf_counter()
+    def observe(replayed: ReplayedFrame, answer: Answer) -> None:
         if painter is not None:
-            painter(*shown)
-        painted_s += time.perf_counter() - before_s
+            with painting:
+                painter(replayed, answer)
 
-    started_s = time.perf_counter()
-    with video:
+    everything = Stopwatch()
+    with video, everything:
         evaluation = evaluate(replay, source, truth, judges, settings, observe)
-    took_s = time.perf_counter() - started_s - painted_s
+    took_s, cpu_s = everything.wall_s - painting.wall_s, everything.cpu_s - painting.cpu_s
     summary = summarise(evaluation, judges, _evaluated(options, topics, selection, values))
-    timing = _timing(evaluation, options, recording, took_s)
+    timing = _timing(evaluation, options, recording, took_s, cpu_s)
     write_summary(options.output / "summary.json", summary)
     write_poses_csv(options.output / "poses.csv", evaluation)
     write_timing(options.output / "timing.json", timing)
@@ -135,7 +148,9 @@ def run(options: argparse.Namespace) -> int:
     if stills:
         write_contact_sheet(options.output / "contact_sheet.png", evenly(stills, SHEET_PICTURES))
     shown = evenly(stills, PAGE_PICTURES) if stills else []
-    write_page(options.output / "report.html", summary, timing, shown, video.path.name if video.path else None)
+    write_page(
+        options.output / "report.html", summary, timing, shown, video.path.name if video.path else None
+    )
     return _print_ending(summary, timing, options.output)
 
 
@@ -179,7 +194,7 @@ def _evaluated(
 
 
 def _timing(
-    evaluation: Evaluation, options: argparse.Namespace, recording: Recording, took_s: float
+    evaluation: Evaluation, options: argparse.Namespace, recording: Recording, took_s: float, cpu_s: float
 ) -> dict[str, Any]:
     stamps = [one.stamp_ns for one in evaluation.poses]
     recorded_s = (max(stamps) - min(stamps)) * 1e-9 if stamps else 0.0
@@ -194,6 +209,7 @@ def _timing(
         "frames_s": took_s,
         "recorded_s": recorded_s,
         "times_real_time": recorded_s / took_s if took_s > 0.0 and not options.online else None,
+        "cpu_s": cpu_s,
     }
 
 

@@ -140,9 +140,7 @@ def _error_changes(rows: Sequence[JudgedObject]) -> Changes:
     )
 
 
-def _published_changes(
-    poses: Sequence[PoseRecord], judges: Mapping[str, ObjectJudge]
-) -> dict[str, Changes]:
+def _published_changes(poses: Sequence[PoseRecord], judges: Mapping[str, ObjectJudge]) -> dict[str, Changes]:
     """Second differences by class and published id: without a truth, the id alone tells what belongs together."""
     changes = {}
     for name, of_one in _by(poses, lambda one: f"{one.pose.class_id} {one.pose.instance_id}").items():

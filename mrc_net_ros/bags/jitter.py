@@ -102,7 +102,8 @@ def motion_changes(samples: Sequence[PosedAt], nearest: Callable[[Matrix, Matrix
 
 def _error(sample: PosedAt) -> tuple[NDArray[np.float64], Rotation]:
     """The error's translation and rotation, in the true object's frame, whatever equivalent pose was estimated."""
-    assert sample.true is not None and sample.nearest is not None
+    assert sample.true is not None
+    assert sample.nearest is not None
     frame = sample.true[:3, :3]
     shift = frame.T @ (sample.estimated[:3, 3] - sample.nearest[:3, 3])
     turn = frame.T @ sample.estimated[:3, :3] @ sample.nearest[:3, :3].T @ frame

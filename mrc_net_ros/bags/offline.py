@@ -34,7 +34,9 @@ class OfflineEstimator:
 
     def __init__(self, estimator: Estimator, settings: NodeSettings) -> None:
         check_class_map(settings.class_map, estimator.class_ids)
-        topic_tokens(estimator.class_ids)  # the node refuses classes that it cannot tell apart, so this does too
+        topic_tokens(
+            estimator.class_ids
+        )  # the node refuses classes that it cannot tell apart, so this does too
         self._estimator = _Timed(estimator)
         self._settings = settings
 

@@ -19,7 +19,11 @@ TILE_WIDTH_PX = 560
 
 
 def write_page(
-    path: Path, summary: Mapping[str, Any], timing: Mapping[str, Any], stills: Sequence[Picture], video: str | None
+    path: Path,
+    summary: Mapping[str, Any],
+    timing: Mapping[str, Any],
+    stills: Sequence[Picture],
+    video: str | None,
 ) -> None:
     """Writes report.html.
 
@@ -53,10 +57,16 @@ def tiles(summary: Mapping[str, Any], timing: Mapping[str, Any]) -> list[tuple[s
     times = timing["latency"][stage] if stage else {"p50_ms": None, "p95_ms": None}
     lost = summary["frames"]["selected"] - summary["frames"]["answered"]
     return [
-        (f"recall, ADD(-S) < {summary['errors']['threshold_diameters']:g} d, %", percent(everything["recall"])),
+        (
+            f"recall, ADD(-S) < {summary['errors']['threshold_diameters']:g} d, %",
+            percent(everything["recall"]),
+        ),
         ("rotation error, median", number(everything["rotation_error_deg"]["median"], 1, "°")),
         ("translation error, median", number(everything["translation_error_mm"]["median"], 1, " mm")),
-        ("jitter", f"{number(trembling['position_mm'], 1, ' mm')}, {number(trembling['rotation_deg'], 1, '°')}"),
+        (
+            "jitter",
+            f"{number(trembling['position_mm'], 1, ' mm')}, {number(trembling['rotation_deg'], 1, '°')}",
+        ),
         ("latency p50, p95", f"{number(times['p50_ms'], 0)}, {number(times['p95_ms'], 0, ' ms')}"),
         ("images without poses", f"{lost} of {summary['frames']['selected']}"),
     ]
@@ -65,7 +75,8 @@ def tiles(summary: Mapping[str, Any], timing: Mapping[str, Any]) -> list[tuple[s
 def _header(summary: Mapping[str, Any], timing: Mapping[str, Any]) -> str:
     run, evaluated = timing["run"], summary["evaluated"]
     shown = "".join(
-        f'<div class="tile"><b>{escape(v)}</b><span>{escape(k)}</span></div>' for k, v in tiles(summary, timing)
+        f'<div class="tile"><b>{escape(v)}</b><span>{escape(k)}</span></div>'
+        for k, v in tiles(summary, timing)
     )
     facts = [
         ("ground truth", evaluated["ground_truth"]),
@@ -74,9 +85,7 @@ def _header(summary: Mapping[str, Any], timing: Mapping[str, Any]) -> str:
         ("mode", evaluated["mode"]),
     ]
     listed = "".join(f"<div><dt>{escape(k)}</dt><dd>{escape(str(v))}</dd></div>" for k, v in facts)
-    return (
-        f"<h1>Bag {escape(run['bag_name'])}</h1><div class='tiles'>{shown}</div><dl class='facts'>{listed}</dl>"
-    )
+    return f"<h1>Bag {escape(run['bag_name'])}</h1><div class='tiles'>{shown}</div><dl class='facts'>{listed}</dl>"
 
 
 OBJECT_COLUMNS = (
@@ -148,7 +157,11 @@ def _jitter(summary: Mapping[str, Any]) -> str:
         )
         for name, one in summary["instances"].items()
     ]
-    known = table(("true object", "frames", "poses", "jitter, mm", "jitter, °", "id switches"), rows) if rows else ""
+    known = (
+        table(("true object", "frames", "poses", "jitter, mm", "jitter, °", "id switches"), rows)
+        if rows
+        else ""
+    )
     published = [
         Row((name, str(one["changes"]), number(one["position_mm"]), number(one["rotation_deg"])))
         for name, one in summary["jitter"]["second_difference_by_published_instance"].items()
@@ -159,7 +172,9 @@ def _jitter(summary: Mapping[str, Any]) -> str:
         "instance, divided by √3, so that independent noise gives the same figure; it needs no truth, and counts "
         "acceleration as jitter. An id switch is a true object whose published instance id is not the one before."
     )
-    without = table(("published instance", "changes", "second difference, mm", "°"), published) if published else ""
+    without = (
+        table(("published instance", "changes", "second difference, mm", "°"), published) if published else ""
+    )
     return known + without + note(text)
 
 
@@ -179,7 +194,10 @@ def _frames(summary: Mapping[str, Any]) -> str:
     reasons = [
         *((f"image not joined: {why}", n) for why, n in frames["not_joined"].items()),
         *((f"image without an answer: {why}", n) for why, n in frames["not_answered"].items()),
-        *((f"left out: {one['example']}", one["count"]) for one in summary["detections"]["left_out"].values()),
+        *(
+            (f"left out: {one['example']}", one["count"])
+            for one in summary["detections"]["left_out"].values()
+        ),
         *(
             (f"true objects of the class {name}, which the bundle has not", n)
             for name, n in summary["errors"]["unknown_classes"].items()
@@ -194,10 +212,13 @@ def _latency(timing: Mapping[str, Any]) -> str:
         Row((STAGES.get(stage, stage), *(number(one[key], 1) for key in ("p50_ms", "p95_ms", "max_ms"))))
         for stage, one in timing["latency"].items()
     ]
-    pace = (
-        f"{timing['frames_s']:.1f} s for {timing['recorded_s']:.1f} s of recording: "
-        f"{number(timing['times_real_time'], 2)} times real time, pictures not counted."
-    )
+    if timing["times_real_time"] is None:
+        pace = "Played through live topics; images that came while the node was busy have no poses."
+    else:
+        pace = (
+            f"{timing['frames_s']:.1f} s ({timing['cpu_s']:.1f} s of processor time) for {timing['recorded_s']:.1f} s "
+            f"of recording: {number(timing['times_real_time'], 2)} times real time, pictures not counted."
+        )
     return (table(("stage", "p50 ms", "p95 ms", "max ms"), rows) if rows else "") + note(pace)
 
 

@@ -45,7 +45,10 @@ def read_assignments(assignments: Sequence[str], fixed: Mapping[str, Any]) -> di
 
 def as_ros_arguments(values: Mapping[str, Any]) -> dict[str, str]:
     """The values as the texts that a ROS node takes behind ``-p name:=``."""
-    return {name: yaml.safe_dump(value, default_flow_style=True).split("\n")[0] for name, value in values.items()}
+    return {
+        name: yaml.safe_dump(value, default_flow_style=True, width=10**9).split("\n")[0]
+        for name, value in values.items()
+    }
 
 
 def _check_types(values: dict[str, Any]) -> None:
@@ -55,7 +58,12 @@ def _check_types(values: dict[str, Any]) -> None:
         if isinstance(default, float) and type(value) is int:
             values[name] = float(value)  # more lenient than ROS, which wants the point
         elif default is not None and type(value) is not type(default):
-            expected = {"bool": "true or false", "int": "an integer", "float": "a number", "list": "a list of texts"}
+            expected = {
+                "bool": "true or false",
+                "int": "an integer",
+                "float": "a number",
+                "list": "a list of texts",
+            }
             kind = expected.get(type(default).__name__, "a text")
             raise ParameterError(f"--param {name}: '{value}' must be {kind}")
         elif isinstance(value, list) and not all(isinstance(entry, str) for entry in value):

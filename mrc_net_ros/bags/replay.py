@@ -118,7 +118,10 @@ class Replay:
                     waiting[at_ns] = self.counts.images - 1
                 synchroniser.add_image(message)
         except UnusableInput as error:
-            if raw.topic == self._topics.image and waiting.pop(stamp_ns(message.header.stamp), None) is not None:
+            if (
+                raw.topic == self._topics.image
+                and waiting.pop(stamp_ns(message.header.stamp), None) is not None
+            ):
                 self.counts.lost[str(error)] += 1
 
     def _takes(self, at_ns: int) -> bool:

@@ -34,7 +34,10 @@ class CameraTopics:
 
 
 def choose_topics(
-    recording: Recording, image: str | None = None, camera_info: str | None = None, detections: str | None = None
+    recording: Recording,
+    image: str | None = None,
+    camera_info: str | None = None,
+    detections: str | None = None,
 ) -> CameraTopics:
     """The topics as they are named; those that are not are found by their type.
 

@@ -53,7 +53,8 @@ class TransformTree:
             edge = edges.setdefault(child, _Edge(parent))
             if edge.parent != parent:
                 raise BagError(
-                    f"the TF frame '{child}' has two parents in the bag, '{edge.parent}' and '{parent}': record one tree"
+                    f"the TF frame '{child}' has two parents in the bag, '{edge.parent}' and '{parent}': "
+                    "record one tree"
                 )
             at_ns = stamp_ns(transform.header.stamp)
             pose = _matrix(transform, child)
@@ -134,7 +135,9 @@ def _matrix(transform: Any, child: str) -> Matrix:
     q, t = transform.transform.rotation, transform.transform.translation
     quat_xyzw = np.array([q.x, q.y, q.z, q.w])
     if not np.isfinite([*quat_xyzw, t.x, t.y, t.z]).all() or abs(np.linalg.norm(quat_xyzw) - 1.0) > 1e-2:
-        raise BagError(f"a transform of '{child}' in the bag has NaN or no unit quaternion: correct its publisher")
+        raise BagError(
+            f"a transform of '{child}' in the bag has NaN or no unit quaternion: correct its publisher"
+        )
     pose = np.eye(4)
     pose[:3, :3] = Rotation.from_quat(quat_xyzw).as_matrix()
     pose[:3, 3] = (t.x, t.y, t.z)

@@ -55,16 +55,20 @@ def _from_topic(
 ) -> GroundTruth:
     there = ", ".join(recording.of_type(DETECTION_3D_ARRAY, POSE_STAMPED)) or "none"
     if topic not in recording.topics:
-        raise BagError(f"the bag has no topic {topic} (--gt); of the types that can be a ground truth: {there}")
+        raise BagError(
+            f"the bag has no topic {topic} (--gt); of the types that can be a ground truth: {there}"
+        )
     type_name = recording.topics[topic].type_name
     if type_name == DETECTION_3D_ARRAY:
         return DetectionTruth(recording, topic)
     if type_name != POSE_STAMPED:
         raise BagError(
-            f"{topic} (--gt) is of type {type_name}, but must be {DETECTION_3D_ARRAY} or {POSE_STAMPED}; there is: {there}"
+            f"{topic} (--gt) is of type {type_name}, but must be {DETECTION_3D_ARRAY} or {POSE_STAMPED}; "
+            f"there is: {there}"
         )
     if len(gt_classes) != 1 or gt_classes[0] not in class_ids:
         raise BagError(
-            f"{topic} is a {POSE_STAMPED}, which names no class: say it with one --gt-class, one of: {', '.join(class_ids)}"
+            f"{topic} is a {POSE_STAMPED}, which names no class: say it with one --gt-class, one of: "
+            f"{', '.join(class_ids)}"
         )
     return PoseTruth(recording, topic, gt_classes[0])

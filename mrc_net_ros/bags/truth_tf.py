@@ -27,9 +27,13 @@ class TfTruth:
     """
 
     def __init__(self, recording: Recording, prefix: str, class_ids: Sequence[str]) -> None:
-        there = [t for t in TF_TOPICS if t in recording.topics and recording.topics[t].type_name == TF_MESSAGE]
+        there = [
+            t for t in TF_TOPICS if t in recording.topics and recording.topics[t].type_name == TF_MESSAGE
+        ]
         if not there:
-            raise BagError("--gt tf needs /tf or /tf_static, and the bag has neither: choose another ground truth")
+            raise BagError(
+                "--gt tf needs /tf or /tf_static, and the bag has neither: choose another ground truth"
+            )
         self.missing: Counter[str] = Counter()
         self._tree = TransformTree()
         for raw in recording.messages(there):
@@ -37,8 +41,8 @@ class TfTruth:
         self._class_of = frames_of_classes(self._tree.child_frames, prefix, class_ids)
         if not self._class_of:
             raise BagError(
-                f"no TF frame in the bag is called '{prefix}<class>' or '{prefix}<class>_<instance>' for a class of the "
-                f"bundle ({', '.join(class_ids)}); there is: {', '.join(self._tree.child_frames)}. The prefix goes "
+                f"no TF frame in the bag is called '{prefix}<class>' or '{prefix}<class>_<instance>' for a class of "
+                f"the bundle ({', '.join(class_ids)}); there is: {', '.join(self._tree.child_frames)}. The prefix goes "
                 "behind a colon: --gt tf:PREFIX"
             )
         self.description = f"TF ({', '.join(self._class_of)}), interpolated at the image's stamp"
