@@ -14,7 +14,7 @@ OPTIONS = {
     "image": "Image topic, raw or compressed; empty: the only one of its type in the bag.",
     "camera_info": "Camera info topic; empty: the only one in the bag.",
     "detections": "Detection2DArray topic; empty: the only one in the bag.",
-    "gt": "Ground truth: none, topic:NAME, tf, tf:PREFIX, bop:PATH or bop_stamp:PATH; empty: a ground_truth topic if any.",
+    "gt": "Ground truth: none, topic:NAME, tf, tf:PREFIX, bop:PATH or bop_stamp:PATH; empty: by name.",
     "gt_class": "Class of a PoseStamped ground truth, or OBJ_ID:CLASS for a scene_gt.json; empty: none is said.",
     "start": "Seconds after the first image's stamp; empty: from the first image.",
     "duration": "Seconds to evaluate; empty: to the end.",
