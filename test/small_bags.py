@@ -92,7 +92,7 @@ def camera_messages(scene: Scene) -> list[Written]:
 
 def truth_messages(scene: Scene, visible: float = 1.0) -> list[Written]:
     """The true poses three times: entry by entry, as the pose of the first class, and as TF along a moving mount."""
-    static = [_transform(0, "mount", "camera_optical_frame", CAMERA_ON_MOUNT)]
+    static = [transform(0, "mount", "camera_optical_frame", CAMERA_ON_MOUNT)]
     written = [Written("/tf_static", stamp_ns(0), TFMessage(transforms=static))]
     for number, objects in enumerate(scene.true):
         head = harness.header(START_S + PERIOD_S * number)
@@ -106,8 +106,8 @@ def truth_messages(scene: Scene, visible: float = 1.0) -> list[Written]:
         world_from_mount[:3, :3] = Rotation.from_euler("z", 10.0 * number, degrees=True).as_matrix()
         world_from_mount[:3, 3] = (0.1 * number, 1.0, 0.5)
         world_from_camera = world_from_mount @ CAMERA_ON_MOUNT
-        moving = [_transform(number, "world", "mount", world_from_mount)]
-        moving += [_transform(number, "world", f"gt_{c}", world_from_camera @ p) for c, p in objects.items()]
+        moving = [transform(number, "world", "mount", world_from_mount)]
+        moving += [transform(number, "world", f"gt_{c}", world_from_camera @ p) for c, p in objects.items()]
         written.append(Written("/tf", stamp_ns(number), TFMessage(transforms=moving)))
     return written
 
@@ -159,7 +159,7 @@ def _entry(class_id: str, pose: np.ndarray, visible: float) -> Detection3D:
     return Detection3D(results=[result])
 
 
-def _transform(number: int, parent: str, child: str, matrix: np.ndarray) -> TransformStamped:
+def transform(number: int, parent: str, child: str, matrix: np.ndarray) -> TransformStamped:
     pose = pose_from_matrix(matrix)
     at: Point = pose.position
     message = TransformStamped(

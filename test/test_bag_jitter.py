@@ -87,7 +87,7 @@ def test_equivalent_poses_are_no_jitter() -> None:
     ]
     shifted = [s + 0.0 for s in spun]
     for one, t in zip(shifted, true):
-        one[:3, 3] += t[:3, :3] @ (0.004, 0.0, 0.0)
+        one[:3, 3] += t[:3, :3] @ (0.0, 0.0, 0.004)  # along the axis
     rows = [
         PosedAt(i, i * PERIOD_NS, e, t, judge.nearest(t, e)) for i, (e, t) in enumerate(zip(shifted, true))
     ]

@@ -55,13 +55,14 @@ def test_parameters_reach_the_node_as_they_are() -> None:
     assert texts == {"bundle": "'2024'", "rectified": "false", "class_map": "['3:a']", "sync_slop_s": "0.0"}
 
 
-def test_the_command_starts_from_anywhere(tmp_path: Path) -> None:
-    script = ROOT / "scripts/commands/mrc-net-evaluate-bag"
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+def test_the_command_finds_the_ros_package_beside_the_library(tmp_path: Path) -> None:
+    (tmp_path / "mrc_core").symlink_to(
+        ROOT / "mrc_core"
+    )  # as an editable installation shows the library alone
     ended = subprocess.run(
-        [sys.executable, str(script), "--help"],
+        [sys.executable, str(ROOT / "scripts/commands/mrc-net-evaluate-bag"), "--help"],
         cwd=tmp_path,
-        env=environment,
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
         capture_output=True,
         text=True,
         timeout=300,

@@ -18,7 +18,7 @@ import rclpy
 import small_bags as bags
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
-from rclpy.serialization import serialize_message
+from rclpy.serialization import deserialize_message, serialize_message
 from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 from rosgraph_msgs.msg import Clock
@@ -100,7 +100,7 @@ def bag(tmp_path_factory: pytest.TempPathFactory) -> Path:
         static = writer.add_connection("/tf_static", "tf2_msgs/msg/TFMessage", typestore=typestore)
         things = writer.add_connection("/things", "nobody_msgs/msg/Thing", typestore=typestore)
         start_ns = 70 * 10**9  # received long after it was taken: the stamps must stay
-        transform = bags._transform(0, "a", "b", np.eye(4))
+        transform = bags.transform(0, "a", "b", np.eye(4))
         writer.write(static, start_ns, serialize_message(TFMessage(transforms=[transform])))
         writer.write(things, start_ns, b"\x00\x01\x00\x00" + bytes(8))
         for number in range(COUNT):
@@ -126,22 +126,22 @@ def wait(condition: Callable[[], object], timeout_s: float = 120.0) -> None:
 def test_messages_arrive_unchanged_again_and_again(listener: Listener, bag: Path, tmp_path: Path) -> None:
     said = tmp_path / "said.txt"
     playing = start(
-        bag, said, "--loop", "--remap", "/info:=/played/info", "--clock", "--rate", "2", "--delay", "3"
+        bag, said, "--loop", "--remap", "/info:=/played/info", "--clock", "--rate", "0.5", "--delay", "3"
     )
     try:
-        wait(lambda: len(listener.infos) >= 2 * COUNT + 1 or playing.poll() is not None)
+        wait(lambda: len(listener.infos) >= 3 * COUNT or playing.poll() is not None)
         assert playing.poll() is None, said.read_text()
         playing.send_signal(signal.SIGINT)
         assert playing.wait(timeout=60.0) == 0, said.read_text()
     finally:
         playing.kill()
         playing.wait()
-    sent = [serialize_message(camera_info(number)) for number in range(COUNT)]
-    assert [data for _, data in listener.infos[: 2 * COUNT]] == sent + sent
-    arrived_s = [at for at, _ in listener.infos[:COUNT]]
-    assert (
-        arrived_s[-1] - arrived_s[0] > 0.6 * PERIOD_S * (COUNT - 1) / 2
-    )  # never faster; slower on a busy host
+    sent = [camera_info(number) for number in range(COUNT)]
+    arrived = [(at_s, deserialize_message(data, CameraInfo)) for at_s, data in list(listener.infos)]
+    first = [message for _, message in arrived].index(sent[0])  # a busy host may connect later than it starts
+    assert [message for _, message in arrived[first : first + 2 * COUNT]] == sent + sent
+    took_s = arrived[first + COUNT - 1][0] - arrived[first][0]
+    assert took_s > 0.5 * PERIOD_S * (COUNT - 1)  # 2 is right; the first may be late
     assert {t.child_frame_id for message in listener.transforms for t in message.transforms} == {"b"}
     assert listener.clocks
     assert all(70.0 <= at < 71.0 for at in listener.clocks)

@@ -34,7 +34,11 @@ class BopTruth:
         info_path = path.with_name(path.name.replace("scene_gt", "scene_gt_info"))
         try:
             scene = {int(key): entries for key, entries in read_json(path).items()}
-            info = {int(k): v for k, v in read_json(info_path).items()} if info_path.is_file() else {}
+            info = (
+                {int(k): v for k, v in read_json(info_path).items()}
+                if info_path.is_file() and info_path != path
+                else {}
+            )
             found = {
                 key: [_true_object(e, i, classes, info.get(key)) for i, e in enumerate(entries)]
                 for key, entries in scene.items()
