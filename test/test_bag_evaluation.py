@@ -59,7 +59,8 @@ def test_a_known_offset_gives_the_known_error(bag: Path, tiny_bundle: Path, tmp_
         scores = summary["errors"]["by_object"][class_id]
         assert (scores["judged"], scores["poses"], scores["recall"]) == (FRAMES, FRAMES, 1.0)
         assert scores["translation_error_mm"]["p90"] == pytest.approx(1e3 * MOVED_M, abs=0.01)
-        assert scores["rotation_error_deg"]["median"] == pytest.approx(0.0, abs=0.01)
+        # about the disc's axis the nearest pose is that of its sampled points, which are not quite round
+        assert scores["rotation_error_deg"]["p90"] == pytest.approx(0.0, abs=0.01 if class_id == "wedge" else 0.5)
     assert summary["errors"]["by_object"]["wedge"]["add_mm"]["median"] == pytest.approx(4.0, abs=0.01)
     assert summary["id_switches"] == 0
     with (tmp_path / "poses.csv").open(encoding="utf-8") as file:
