@@ -13,8 +13,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from rclpy.utilities import remove_ros_args
-
 from mrc_core.inference import Bundle
 from mrc_core.inference.bundle import BundleError
 from mrc_core.rendering import create_renderer
@@ -31,6 +29,7 @@ from mrc_net_ros.bags.parameter_arguments import read_assignments
 from mrc_net_ros.bags.recording import Recording
 from mrc_net_ros.bags.records import latency, write_poses_csv, write_summary, write_timing
 from mrc_net_ros.bags.replay import Replay, ReplayedFrame, Selection
+from mrc_net_ros.bags.ros_arguments import split_ros_arguments
 from mrc_net_ros.bags.stopwatch import Stopwatch
 from mrc_net_ros.bags.topic_choice import CameraTopics, choose_topics
 from mrc_net_ros.bags.truth_choice import FORMS, choose_truth
@@ -96,8 +95,8 @@ def make_parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Evaluates a bag. Returns 0 if there are poses, else 1; what can be mended prints one line."""
-    given = list(sys.argv[1:] if arguments is None else arguments)
-    options = make_parser().parse_args(remove_ros_args(["evaluate_bag", *given])[1:])  # launch adds some
+    own, _ = split_ros_arguments(sys.argv[1:] if arguments is None else arguments)
+    options = make_parser().parse_args(own)
     try:
         return run(options)
     except (BagError, BundleError, ParameterError, NamingError, OSError, RuntimeError) as error:

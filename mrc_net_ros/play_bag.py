@@ -15,10 +15,10 @@ from pathlib import Path
 
 import rclpy
 from rclpy.signals import SignalHandlerOptions
-from rclpy.utilities import remove_ros_args
 
 from mrc_net_ros.bag_frames import BagError
 from mrc_net_ros.bags.recording import Recording
+from mrc_net_ros.bags.ros_arguments import split_ros_arguments
 from mrc_net_ros.bags.topic_player import PlaybackOptions, TopicPlayer
 
 SETTLE_S = 0.5  # the last messages are on their way when the publishers go
@@ -57,8 +57,8 @@ def make_parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Plays a bag. Returns 0 at its end or after Ctrl+C, 1 if it cannot be played."""
-    given = list(sys.argv[1:] if arguments is None else arguments)
-    options = make_parser().parse_args(remove_ros_args(["play_bag", *given])[1:])
+    own, of_ros = split_ros_arguments(sys.argv[1:] if arguments is None else arguments)
+    options = make_parser().parse_args(own)
     stop = threading.Event()
     try:
         how = PlaybackOptions(
@@ -74,7 +74,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         recording = Recording(options.bag)
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: stop.set())
-        rclpy.init(args=given, signal_handler_options=SignalHandlerOptions.NO)
+        rclpy.init(args=["play_bag", *of_ros], signal_handler_options=SignalHandlerOptions.NO)
         try:
             player = TopicPlayer(recording, how)
             _play(player, recording, options.delay, options.loop, stop)

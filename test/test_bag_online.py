@@ -16,6 +16,7 @@ import small_bags as bags
 
 from mrc_core.inference import PoseEstimator
 from mrc_net_ros.bags.parameter_arguments import as_ros_arguments
+from mrc_net_ros.bags.ros_arguments import split_ros_arguments
 from mrc_net_ros.evaluate_bag import make_parser
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -53,6 +54,12 @@ def test_online_gives_the_offline_figures_and_latencies(tiny_bundle: Path, tmp_p
 def test_parameters_reach_the_node_as_they_are() -> None:
     texts = as_ros_arguments({"bundle": "2024", "rectified": False, "class_map": ["3:a"], "sync_slop_s": 0.0})
     assert texts == {"bundle": "'2024'", "rectified": "false", "class_map": "['3:a']", "sync_slop_s": "0.0"}
+
+
+def test_arguments_of_ros_are_told_apart() -> None:
+    given = ["bag", "--param", "a:=b", "--ros-args", "-r", "__node:=x", "--", "--online"]
+    assert split_ros_arguments(given) == (["bag", "--param", "a:=b", "--online"], given[3:7])
+    assert split_ros_arguments(["bag", "--ros-args"]) == (["bag"], ["--ros-args"])
 
 
 def test_the_command_finds_the_ros_package_beside_the_library(tmp_path: Path) -> None:
