@@ -23,7 +23,7 @@ from mrc_net_ros.bags.evaluation import Evaluation, evaluate
 from mrc_net_ros.bags.figures import summarise
 from mrc_net_ros.bags.judging import ObjectJudge
 from mrc_net_ros.bags.offline import OfflineEstimator
-from mrc_net_ros.bags.page import OBJECT_COLUMNS, object_rows, tiles, write_page
+from mrc_net_ros.bags.page import object_rows, tiles, write_page
 from mrc_net_ros.bags.painting import Painter
 from mrc_net_ros.bags.parameter_arguments import read_assignments
 from mrc_net_ros.bags.recording import Recording
@@ -39,6 +39,8 @@ from mrc_net_ros.parameters import NodeSettings, ParameterError, check_class_map
 
 SHEET_PICTURES = 6
 PAGE_PICTURES = 4
+SHORT_COLUMNS = ("object", "true", "missed", "judged", "right %", "rot °", "p90 °", "mm", "p90 mm")
+"""Of ``page.object_rows``, for a terminal of 80 columns."""
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -222,7 +224,7 @@ def _print_ending(summary: dict[str, Any], timing: dict[str, Any], output: Path)
         headline.add_row(*row)
     console.print(headline)
     if summary["errors"]["by_object"]:
-        by_object = Table(*OBJECT_COLUMNS)
+        by_object = Table(*SHORT_COLUMNS)
         for cells in object_rows(summary):
             by_object.add_row(*cells)
         console.print(by_object)
