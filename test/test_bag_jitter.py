@@ -5,10 +5,10 @@ from __future__ import annotations
 import node_harness  # noqa: F401 - first: it sets ROS's environment
 import numpy as np
 import pytest
-from conftest import wedge_mesh
+import trimesh
 from scipy.spatial.transform import Rotation
 
-from mrc_core.geometry import ContinuousSymmetry, SymmetrySet
+from mrc_core.geometry import ContinuousSymmetry, Mesh, SymmetrySet
 from mrc_net_ros.bags.identities import id_switches
 from mrc_net_ros.bags.jitter import PosedAt, error_changes, motion_changes
 from mrc_net_ros.bags.judging import JudgedObject, ObjectJudge, Tracks
@@ -23,6 +23,20 @@ def pose(rotation: Rotation, at: np.ndarray) -> np.ndarray:
     matrix = np.eye(4)
     matrix[:3, :3], matrix[:3, 3] = rotation.as_matrix(), at
     return matrix
+
+
+def disc_mesh() -> Mesh:
+    """A disc that turns about z."""
+    disc = trimesh.creation.cylinder(radius=0.05, height=0.04, sections=48)
+    return Mesh(
+        vertices=np.asarray(disc.vertices, dtype=np.float32),
+        faces=np.asarray(disc.faces, dtype=np.int32),
+        normals=np.asarray(disc.vertex_normals, dtype=np.float32),
+        uv=None,
+        texture=None,
+        vertex_colors=None,
+        name="disc",
+    )
 
 
 def moving(number: int) -> np.ndarray:
@@ -79,7 +93,7 @@ def test_motion_and_a_constant_error_are_no_jitter() -> None:
 
 
 def test_equivalent_poses_are_no_jitter() -> None:
-    judge = ObjectJudge(wedge_mesh(), SymmetrySet(continuous=(ContinuousSymmetry((0.0, 0.0, 1.0)),)))
+    judge = ObjectJudge(disc_mesh(), SymmetrySet(continuous=(ContinuousSymmetry((0.0, 0.0, 1.0)),)))
     rng = np.random.default_rng(1)
     true = [moving(i) for i in range(10)]
     spun = [
@@ -94,7 +108,7 @@ def test_equivalent_poses_are_no_jitter() -> None:
     assert error_changes(rows).jitter().position_mm == pytest.approx(0.0, abs=0.05)
     assert error_changes(rows).jitter().rotation_deg == pytest.approx(0.0, abs=0.2)
     assert motion_changes(samples(spun, true), judge.nearest).jitter().rotation_deg == pytest.approx(
-        0.0, abs=0.01
+        0.0, abs=0.05
     )
 
 

@@ -131,11 +131,12 @@ def rounded(value: Any) -> Any:
 
 
 def _error_changes(rows: Sequence[JudgedObject]) -> Changes:
+    """Of the rows that are judged: what is hardly visible would drown the rest."""
     return error_changes(
         [
             PosedAt(row.order, row.stamp_ns, row.estimated, row.true, row.nearest)
             for row in rows
-            if row.estimated is not None
+            if row.counts and row.estimated is not None
         ]
     )
 

@@ -167,7 +167,8 @@ def _jitter(summary: Mapping[str, Any]) -> str:
         for name, one in summary["jitter"]["second_difference_by_published_instance"].items()
     ]
     text = (
-        "Against the truth: root mean square of the change of the estimation error from one frame to the next, in the "
+        "Against the truth: root mean square of the change of the estimation error from one frame to the next of "
+        "the judged objects, in the "
         "true object's frame. Second difference: root mean square over three successive frames of one published "
         "instance, divided by √3, so that independent noise gives the same figure; it needs no truth, and counts "
         "acceleration as jitter. An id switch is a true object whose published instance id is not the one before."
