@@ -67,4 +67,6 @@ setup(
     package_data={"mrc_core.reporting": ["page.css", "published_*.csv"]},
     install_requires=LIBRARY,
     extras_require=EXTRAS,
+    # A script, not an entry point: what it starts is the ROS package, which pip does not install.
+    scripts=["scripts/commands/mrc-net-evaluate-bag"],
 )

@@ -10,7 +10,6 @@ import argparse
 import os
 import signal
 import sys
-import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -24,9 +23,6 @@ os.environ.setdefault("ROS_DOMAIN_ID", str(1 + os.getpid() % 100))
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-import rclpy  # noqa: E402
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor  # noqa: E402
-from rclpy.signals import SignalHandlerOptions  # noqa: E402
 from rich.console import Console, Group  # noqa: E402
 from rich.live import Live  # noqa: E402
 from rich.markup import escape  # noqa: E402
@@ -48,11 +44,9 @@ from mrc_net_ros.bag_report import (  # noqa: E402
     write_summary,
 )
 from mrc_net_ros.bag_scores import PoseJudge, judge  # noqa: E402
-from mrc_net_ros.node_process import NodeProcess  # noqa: E402
+from mrc_net_ros.bags.live_node import LiveNode, LiveNodeError  # noqa: E402
 
 NAMESPACE = "/camera"
-START_TIMEOUT_S = 300.0
-SETTLE_S = 0.3  # connections are made one by one, and the inputs may come before the outputs
 
 
 class DemoError(RuntimeError):
@@ -104,7 +98,7 @@ def main(arguments: list[str] | None = None) -> int:
         frames = read_frames(options.bag)[: options.frames]
         bundle = load_bundle(options.bundle)
         bag = play_bag(frames, bundle, options, console)
-    except (DemoError, BagError) as error:
+    except (DemoError, LiveNodeError, BagError) as error:
         console.print(f"[bold red]The demo failed:[/] {escape(str(error))}", highlight=False)
         return 1
     except KeyboardInterrupt:
@@ -138,69 +132,29 @@ def play_bag(
     frames: list[BagFrame], bundle: Bundle, options: argparse.Namespace, console: Console
 ) -> PlayedBag:
     """Starts the node, plays all frames and collects what comes back."""
-    # Signals are ours: rclpy would tear the context down while the node is still being ended
-    rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
-    player = BagPlayer(frames[0], namespace=NAMESPACE)
-    executor = SingleThreadedExecutor()
-    executor.add_node(player)
-    spinning = threading.Thread(target=_spin, args=(executor,), daemon=True)
-    spinning.start()
     parameters = {
         "bundle": str(options.bundle),
         "device": options.device,
         "image_transport": "compressed",
         "image_qos": "reliable",
     }
-    try:
-        with NodeProcess(parameters, NAMESPACE, options.output / "node.log") as node:
-            wait_until_ready(node, player, console)
-            console.print(
-                f"Playing {len(frames)} frames at {options.rate:g} Hz at most; the next image is sent once the "
-                "poses of the last one have arrived, so that no frame is lost on a slow machine."
-            )
-            played = play_frames(frames, player, options, console)
-            transforms = player.transforms
-            if node.stop() != 0:
-                console.print(
-                    f"[yellow]The node ended with status {node.exit_status}:[/]\n{node.last_lines()}"
-                )
-    finally:
-        executor.shutdown()
-        spinning.join(timeout=5.0)
-        player.destroy_node()
-        rclpy.try_shutdown()
+    with LiveNode(frames[0], parameters, NAMESPACE, options.output / "node.log") as live:
+        with console.status(
+            "Starting the node: loading the bundle and warming up (the first time takes longer) ..."
+        ):
+            seconds = live.wait_until_ready()
+        console.print(f"The node is ready after {seconds:.1f} s.")
+        console.print(
+            f"Playing {len(frames)} frames at {options.rate:g} Hz at most; the next image is sent once the "
+            "poses of the last one have arrived, so that no frame is lost on a slow machine."
+        )
+        played = play_frames(frames, live.player, options, console)
+        transforms = live.player.transforms
+        node = live.process
+        if node.stop() != 0:
+            console.print(f"[yellow]The node ended with status {node.exit_status}:[/]\n{node.last_lines()}")
     judges = {entry.class_id: PoseJudge(entry.mesh, entry.symmetries) for entry in bundle.objects}
     return PlayedBag(played, judge(played, judges), transforms)
-
-
-def _spin(executor: SingleThreadedExecutor) -> None:
-    try:
-        executor.spin()
-    except ExternalShutdownException:
-        pass
-
-
-def wait_until_ready(node: NodeProcess, player: BagPlayer, console: Console) -> None:
-    """Waits until the node has warmed up and its topics are connected.
-
-    Raises:
-        DemoError: the node ended, could not be configured, or took too long.
-    """
-    started_s = time.monotonic()
-    with console.status(
-        "Starting the node: loading the bundle and warming up (the first time takes longer) ..."
-    ):
-        while not player.is_matched():
-            trouble = player.node_trouble()
-            if trouble is not None:
-                raise DemoError(f"the node {trouble}")
-            if node.exit_status is not None:
-                raise DemoError(f"the node ended with status {node.exit_status}:\n{node.last_lines()}")
-            if time.monotonic() - started_s > START_TIMEOUT_S:
-                raise DemoError(f"the node is not ready after {START_TIMEOUT_S:.0f} s:\n{node.last_lines()}")
-            time.sleep(0.1)
-    time.sleep(SETTLE_S)
-    console.print(f"The node is ready after {time.monotonic() - started_s:.1f} s.")
 
 
 def play_frames(

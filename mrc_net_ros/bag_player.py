@@ -81,10 +81,10 @@ class BagPlayer(Node):
 
     def play(self, frame: BagFrame, timeout_s: float) -> PlayedFrame:
         """Publishes one frame and waits for its poses, and for as many transforms, at most ``timeout_s``."""
-        self._camera_info.publish(frame.camera_info.cdr)
-        self._detections.publish(frame.detections.cdr)
+        self.send_camera_info(frame.camera_info.cdr)
+        self.send_detections(frame.detections.cdr)
         sent_s = time.monotonic()
-        self._image.publish(frame.image.cdr)
+        self.send_image(frame.image.cdr)
         at_ns = frame.stamp_ns
         with self._arrived:
             if not self._arrived.wait_for(lambda: at_ns in self._poses, timeout=timeout_s):
@@ -92,6 +92,23 @@ class BagPlayer(Node):
             poses, received_s = self._poses[at_ns]
             self._arrived.wait_for(lambda: self._transforms[at_ns] >= len(poses.poses), timeout=1.0)
         return PlayedFrame(frame, poses, received_s - sent_s)
+
+    def send_image(self, cdr: bytes) -> None:
+        """Publishes a recorded image without waiting for anything."""
+        self._image.publish(cdr)
+
+    def send_camera_info(self, cdr: bytes) -> None:
+        """Publishes a recorded camera info."""
+        self._camera_info.publish(cdr)
+
+    def send_detections(self, cdr: bytes) -> None:
+        """Publishes recorded detections."""
+        self._detections.publish(cdr)
+
+    def received(self) -> dict[int, tuple[ObjectPoseArray, float]]:
+        """The poses that have arrived so far, by stamp [ns], each with the time [s, monotonic] of its arrival."""
+        with self._arrived:
+            return dict(self._poses)
 
     def _on_poses(self, message: ObjectPoseArray) -> None:
         received_s = time.monotonic()

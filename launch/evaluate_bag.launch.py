@@ -1,0 +1,66 @@
+"""Evaluates a recorded bag; ``--show-args`` behind the launch command lists what it takes."""
+
+from launch import LaunchContext, LaunchDescription
+from launch.actions import DeclareLaunchArgument, OpaqueFunction
+from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
+from launch_ros.actions import Node
+from launch_ros.substitutions import FindPackageShare
+
+DEMO_BUNDLE = PathJoinSubstitution([FindPackageShare("mrc_net_ros"), "demo", "bundle"])
+
+# Options of evaluate_bag with their descriptions; empty ones are not passed on.
+OPTIONS = {
+    "output": "Folder for the results; empty: out/bag.",
+    "image": "Image topic, raw or compressed; empty: the only one of its type in the bag.",
+    "camera_info": "Camera info topic; empty: the only one in the bag.",
+    "detections": "Detection2DArray topic; empty: the only one in the bag.",
+    "gt": "Ground truth: none, topic:NAME, tf, tf:PREFIX, bop:PATH or bop_stamp:PATH; empty: by name.",
+    "gt_class": "Class of a PoseStamped ground truth, or OBJ_ID:CLASS for a scene_gt.json; empty: none is said.",
+    "start": "Seconds after the first image's stamp; empty: from the first image.",
+    "duration": "Seconds to evaluate; empty: to the end.",
+    "frames": "At most so many images; empty: all.",
+    "every": "Every n-th image; empty: each.",
+    "device": "auto, cpu or cuda; empty: auto.",
+    "rate": "With online: times real time; empty: 1.0.",
+}
+SWITCHES = {
+    "online": "true: play through live topics into the node's process; false: estimate in one process.",
+    "no_video": "true: figures alone, without video and pictures; false: all.",
+}
+
+
+def generate_launch_description() -> LaunchDescription:
+    """The command, with a launch argument for each of its options."""
+    arguments = [
+        DeclareLaunchArgument("bag", description="Folder of a rosbag2 (sqlite3 or mcap); must be given."),
+        DeclareLaunchArgument(
+            "bundle",
+            default_value=DEMO_BUNDLE,
+            description="Folder of the trained bundle; the demo's if not given.",
+        ),
+        *(DeclareLaunchArgument(name, default_value="", description=text) for name, text in OPTIONS.items()),
+        *(
+            DeclareLaunchArgument(name, default_value="false", description=text)
+            for name, text in SWITCHES.items()
+        ),
+        DeclareLaunchArgument(
+            "param",
+            default_value="",
+            description="One parameter of the node as NAME:=VALUE; empty: none is changed.",
+        ),
+    ]
+    return LaunchDescription([*arguments, OpaqueFunction(function=_command)])
+
+
+def _command(context: LaunchContext) -> list[Node]:
+    words: list[object] = [LaunchConfiguration("bag"), "--bundle", LaunchConfiguration("bundle")]
+    for name in (*OPTIONS, "param"):
+        if LaunchConfiguration(name).perform(context):
+            words += [_option(name), LaunchConfiguration(name)]
+    words += [_option(name) for name in SWITCHES if LaunchConfiguration(name).perform(context) == "true"]
+    # launch adds --ros-args behind these; evaluate_bag leaves them alone
+    return [Node(package="mrc_net_ros", executable="evaluate_bag", output="screen", arguments=words)]
+
+
+def _option(name: str) -> str:
+    return "--" + name.replace("_", "-")

@@ -1,0 +1,1 @@
+"""Evaluation of recorded bags: read, replay, judge against a ground truth, report."""
