@@ -61,7 +61,10 @@ class _BundleFile(BaseModel):
 
 @dataclass(frozen=True)
 class Bundle:
-    """A trained model in memory; `objects` are in the order of the network's object_index."""
+    """A trained model in memory; `objects` are in the order of the network's object_index.
+
+    `mesh_files`: where the objects' meshes lie, in the same order; empty if the bundle was not loaded from a folder.
+    """
 
     objects: tuple[ObjectModel, ...]
     config: MRCNetConfig
@@ -69,6 +72,7 @@ class Bundle:
     weights: dict[str, Tensor]
     provenance: dict[str, Any]
     conventions: Conventions = OURS
+    mesh_files: tuple[Path, ...] = ()
 
     @property
     def class_ids(self) -> list[str]:
@@ -175,7 +179,10 @@ class Bundle:
         except Exception as error:  # safetensors raises a type of its own
             raise BundleError(f"{weights_path} cannot be read: {error}") from error
         limits = torch.tensor([entry.tau_z_limits for entry in content.objects])
-        return cls(objects, config, limits, weights, content.provenance, content.conventions)
+        mesh_files = tuple((path / entry.mesh).resolve() for entry in content.objects)
+        return cls(
+            objects, config, limits, weights, content.provenance, content.conventions, mesh_files=mesh_files
+        )
 
 
 def codec_for(config: MRCNetConfig, depth_limits: Tensor, conventions: Conventions = OURS) -> PoseCodec:
