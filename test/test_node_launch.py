@@ -17,8 +17,8 @@ from typing import Any
 import node_harness  # noqa: F401 - first: it sets ROS's environment
 import pytest
 
-from mrc_net_ros.parameters import SPECS
-from mrc_net_ros.pose_estimator import CAMERA_INFO_TOPIC, COMPRESSED_TOPIC, DETECTIONS_TOPIC, IMAGE_TOPIC
+from mrc_net_ros.camera_inputs import CAMERA_INFO_TOPIC, COMPRESSED_TOPIC, DETECTIONS_TOPIC, IMAGE_TOPIC
+from mrc_net_ros.parameter_specs import SPECS
 
 ROOT = Path(__file__).resolve().parent.parent
 NAMES = {
