@@ -183,15 +183,15 @@ class Rig:
             first.poses,
         )
         self.send, self.answer = first.send, first.answer
-        self._executor = MultiThreadedExecutor(num_threads=2)
-        self._executor.add_node(self.node)
-        self._executor.add_node(self.peer)
+        self.executor = MultiThreadedExecutor(num_threads=2)
+        self.executor.add_node(self.node)
+        self.executor.add_node(self.peer)
         self._thread = threading.Thread(target=self._spin, daemon=True)
         self._thread.start()
 
     def close(self) -> None:
         """Ends everything."""
-        self._executor.shutdown()
+        self.executor.shutdown()
         self._thread.join(timeout=5.0)
         self.node.destroy_node()
         self.peer.destroy_node()
@@ -240,6 +240,6 @@ class Rig:
 
     def _spin(self) -> None:
         try:
-            self._executor.spin()
+            self.executor.spin()
         except ExternalShutdownException:
             pass

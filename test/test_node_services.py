@@ -20,6 +20,7 @@ from std_srvs.srv import SetBool, Trigger
 from mrc_core.inference import Detection, PoseEstimator
 from mrc_net_ros.conversions import matrix_from_pose
 from mrc_net_ros.msg import ObjectInfoArray
+from mrc_net_ros.node_process import NodeProcess
 from mrc_net_ros.srv import LoadBundle
 
 BOXES = [(100.0, 90.0, 220.0, 230.0), (300.0, 200.0, 390.0, 310.0), (420.0, 120.0, 600.0, 260.0)]
@@ -154,3 +155,27 @@ def test_services_of_a_node_that_is_not_active_say_so(rig: harness.Rig, tiny_bun
     answer = rig.call(SetBool, "pause", SetBool.Request(data=True))
     assert not answer.success
     assert "the node is inactive" in answer.message
+
+
+def test_a_node_in_a_process_of_its_own_loads_a_bundle_and_goes_on(
+    rig: harness.Rig, tiny_bundle: Path, other_bundle: Path, tmp_path: Path
+) -> None:
+    """There the executor has one thread, which must not be held up by the service."""
+    parameters = {"bundle": str(tiny_bundle), "device": "cpu", "image_qos": "reliable"}
+    infos: list[ObjectInfoArray] = []
+    peer = rclpy.create_node("other_peer", namespace="/process")
+    rig.executor.add_node(peer)
+    with NodeProcess(parameters, "/process", tmp_path / "node.log") as node:
+        peer.create_subscription(ObjectInfoArray, "object_info", infos.append, LATCHED)
+        client = peer.create_client(LoadBundle, "pose_estimator/load_bundle")
+        rig.wait_for(lambda: infos, "object_info", 120.0)
+        loading = client.call_async(LoadBundle.Request(path=str(other_bundle)))
+        rig.wait_for(loading.done, "answer", 120.0)
+        assert loading.result().success, loading.result().message
+        rig.wait_for(lambda: len(infos) == 2, "object_info of the new bundle")
+        pausing = peer.create_client(SetBool, "pose_estimator/pause").call_async(SetBool.Request(data=True))
+        rig.wait_for(pausing.done, "answer")
+        assert pausing.result().success
+        assert node.stop() == 0, node.last_lines()
+    rig.executor.remove_node(peer)
+    peer.destroy_node()
