@@ -193,6 +193,29 @@ def finish(
     return FrameResult(frame, instances, problems, dropped)
 
 
+def estimate_frame(
+    frame: Frame,
+    estimator: Estimator,
+    settings: NodeSettings,
+    models: CameraModels | None = None,
+    steps: Sequence[PoseStep] = (),
+) -> FrameResult:
+    """All of it for one frame, without a time budget: for replay without a node.
+
+    Args:
+        models: of this camera; keep them over its frames, so that undistortion maps are made once.
+        steps: with what they remember of former frames.
+
+    Raises:
+        UnusableInput: nothing of the frame can be used.
+    """
+    prepared = prepare(frame, estimator.class_ids, settings, models or CameraModels())
+    (outcome,) = estimate_together([prepared], estimator)
+    if isinstance(outcome, Exception):
+        raise outcome
+    return finish(prepared, outcome, steps)
+
+
 def best_scored(detections: Sequence[Detection], limit: int) -> list[int]:
     """The places of the ``limit`` detections with the best scores, in ascending order."""
     return sorted(sorted(range(len(detections)), key=lambda i: -detections[i].score)[:limit])

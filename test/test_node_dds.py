@@ -17,8 +17,12 @@ from vision_msgs.msg import Detection2DArray
 
 from mrc_core.inference import Detection, PoseEstimator
 from mrc_net_ros.conversions import matrix_from_pose
+from mrc_net_ros.frame_estimation import estimate_frame
 from mrc_net_ros.naming import topic_token
+from mrc_net_ros.parameters import NodeSettings
+from mrc_net_ros.pose_messages import pose_array_message
 from mrc_net_ros.rectification import camera_model
+from mrc_net_ros.synchroniser import Frame
 
 BOXES = [(100.0, 90.0, 220.0, 230.0), (300.0, 200.0, 390.0, 310.0), (420.0, 120.0, 600.0, 260.0)]
 
@@ -122,6 +126,21 @@ def test_poses_are_the_estimators(rig: harness.Rig, estimator: PoseEstimator) ->
     for pose, estimate in zip(message.poses, expected):
         np.testing.assert_allclose(matrix_from_pose(pose.pose.pose), estimate.cam_from_obj, atol=1e-5)
         assert pose.score == pytest.approx(estimate.score, abs=1e-5)
+
+
+def test_a_frame_without_a_node_gives_the_same_poses(rig: harness.Rig, estimator: PoseEstimator) -> None:
+    rgb, class_id = harness.picture(8), estimator.class_ids[0]
+    seen = [harness.detection(class_id, BOXES[0], 0.6), harness.detection("teapot", BOXES[1])]
+    head = rig.send(20.5, seen, rgb)
+    frame = Frame(
+        harness.compressed_image(head, rgb),
+        Detection2DArray(header=head, detections=seen),
+        harness.camera_info(head),
+    )
+    result = estimate_frame(frame, estimator, NodeSettings())
+    assert result.dropped == {"unknown class": 1}
+    assert [problem.kind for problem in result.problems] == ["class teapot"]
+    assert pose_array_message(result) == rig.answer(head)
 
 
 def test_no_detection_gives_an_empty_array(rig: harness.Rig) -> None:
