@@ -18,7 +18,7 @@ RUN := PYTHONPATH=$(CURDIR) $(VENV)/bin/python
 # A stamp is written after its last step has succeeded, so that an interrupted set-up is taken up again.
 PACKAGES_DONE := $(VENV)/.packages_done
 UNDERLAY_DONE := $(VENV)/.underlay_done
-UNDERLAY_SOURCES := CMakeLists.txt package.xml mrc_net_ros/__init__.py $(shell find underlay msg -type f -not -path '*/__pycache__/*' -not -path '*/.*')
+UNDERLAY_SOURCES := CMakeLists.txt package.xml mrc_net_ros/__init__.py $(shell find underlay msg srv -type f -not -path '*/__pycache__/*' -not -path '*/.*')
 
 .PHONY: help setup demo test lint benchmark train-demo clean distclean
 .DEFAULT_GOAL := help

@@ -1,4 +1,4 @@
-"""Starts the node ``pose_estimator``; ``--show-args`` behind the launch command lists what it takes."""
+"""Starts the node ``pose_estimator`` for one camera; ``--show-args`` behind the launch command lists what it takes."""
 
 from launch import LaunchContext, LaunchDescription
 from launch.actions import DeclareLaunchArgument, OpaqueFunction
@@ -9,12 +9,24 @@ from launch_ros.substitutions import FindPackageShare
 
 SHARE = FindPackageShare("mrc_net_ros")
 
-# Arguments that are parameters of the node. Empty ones are not passed on, or they would override the parameters file.
+# Arguments that are parameters of the node, their types, and what they are. Empty ones are not passed on, or they would
+# override the parameters file.
 PARAMETERS = {
-    "bundle": "Folder of the trained bundle; empty: the parameters file's, else the demo's bundle.",
-    "device": "auto, cpu or cuda; empty: the parameters file's, else auto.",
-    "image_transport": "raw (sensor_msgs/Image) or compressed (JPEG, PNG); empty: the parameters file's, else raw.",
-    "image_qos": "sensor_data or reliable; empty: the parameters file's, else sensor_data.",
+    "bundle": (str, "Folder of the trained bundle; empty: the parameters file's, else the demo's bundle."),
+    "device": (str, "auto, cpu or cuda; empty: the parameters file's, else auto."),
+    "image_transport": (
+        str,
+        "raw (sensor_msgs/Image) or compressed (JPEG, PNG); empty: the parameters file's, else raw.",
+    ),
+    "image_qos": (str, "sensor_data or reliable; empty: the parameters file's, else sensor_data."),
+    "rectified": (
+        bool,
+        "true, or false for images with lens distortion; empty: the parameters file's, else true.",
+    ),
+    "use_sim_time": (
+        bool,
+        "true: time is /clock's, for bags and simulators; empty: the parameters file's, else false.",
+    ),
 }
 
 
@@ -23,7 +35,7 @@ def generate_launch_description() -> LaunchDescription:
     arguments = [
         *(
             DeclareLaunchArgument(name, default_value="", description=text)
-            for name, text in PARAMETERS.items()
+            for name, (_, text) in PARAMETERS.items()
         ),
         DeclareLaunchArgument(
             "params_file",
@@ -36,7 +48,7 @@ def generate_launch_description() -> LaunchDescription:
         DeclareLaunchArgument(
             "image",
             default_value="image_rect",
-            description="Topic of the rectified image, without '/compressed'.",
+            description="Topic of the image, without '/compressed'.",
         ),
         DeclareLaunchArgument(
             "camera_info", default_value="camera_info", description="Topic of the camera info."
@@ -50,10 +62,10 @@ def generate_launch_description() -> LaunchDescription:
 
 
 def _node(context: LaunchContext) -> list[Node]:
-    # As texts, for a bundle's folder may be called 2024
+    # With their types, for a bundle's folder may be called 2024
     given = {
-        name: ParameterValue(LaunchConfiguration(name), value_type=str)
-        for name in PARAMETERS
+        name: ParameterValue(LaunchConfiguration(name), value_type=kind)
+        for name, (kind, _) in PARAMETERS.items()
         if LaunchConfiguration(name).perform(context)
     }
     demo_bundle = ["bundle:=", PathJoinSubstitution([SHARE, "demo", "bundle"])]

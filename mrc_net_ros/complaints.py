@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from threading import Lock
@@ -28,11 +29,12 @@ class Complaints:
         self._held_back: dict[str, int] = {}
         self._lock = Lock()
 
-    def __call__(self, kind: str, text: str) -> None:
-        """Says ``text`` unless something of this ``kind`` was said less than a period ago."""
+    def __call__(self, kind: str, text: str, once: bool = False) -> None:
+        """Says ``text`` unless something of this ``kind`` was said less than a period ago; ``once``: ever."""
         with self._lock:
             now = self._clock()
-            if kind in self._last_s and now - self._last_s[kind] < self._period_s:
+            period_s = math.inf if once else self._period_s
+            if kind in self._last_s and now - self._last_s[kind] < period_s:
                 self._held_back[kind] = self._held_back.get(kind, 0) + 1
                 return
             self._last_s[kind] = now

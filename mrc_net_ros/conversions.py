@@ -9,77 +9,22 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Mapping
 
-import cv2
 import numpy as np
-from cv_bridge import CvBridge
 from geometry_msgs.msg import Pose
 from numpy.typing import NDArray
-from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+from sensor_msgs.msg import CameraInfo
 from tf_transformations import quaternion_from_matrix, quaternion_matrix
 from vision_msgs.msg import BoundingBox2D, Detection2D
 
 from mrc_core.inference import Detection
-
-COLOUR_ENCODINGS = ("rgb8", "bgr8", "rgba8", "bgra8", "mono8")
+from mrc_net_ros.images import rgb_from_compressed as rgb_from_compressed
+from mrc_net_ros.images import rgb_from_image as rgb_from_image
+from mrc_net_ros.unusable_input import UnusableInput as UnusableInput
 
 LEAST_SIDE_PX = 1.01
 """A box must be wider and higher: the network needs a pixel, and arithmetic takes some of its digits."""
 MOST_COORDINATE_PX = 1e5
 """A box must lie within plus and minus this: far beyond any image, and float32 still counts in parts of a pixel."""
-
-_bridge = CvBridge()
-
-
-class UnusableInput(ValueError):
-    """A message cannot be used. ``kind`` groups the reasons, so that each can be reported once in a while."""
-
-    def __init__(self, kind: str, reason: str) -> None:
-        super().__init__(reason)
-        self.kind = kind
-
-
-def rgb_from_image(image: Image) -> NDArray[np.uint8]:
-    """The picture (H, W, 3), RGB.
-
-    Raises:
-        UnusableInput: an encoding that is no colour or grey picture of 8 bits, or fewer bytes than announced.
-    """
-    if image.encoding not in COLOUR_ENCODINGS:
-        raise UnusableInput(
-            "encoding",
-            f"the image's encoding is '{image.encoding}', but must be one of {', '.join(COLOUR_ENCODINGS)}: "
-            "convert it in the camera's driver or with image_proc (debayer)",
-        )
-    if image.height < 1 or image.width < 1 or len(image.data) < image.step * image.height:
-        raise UnusableInput(
-            "image_size",
-            f"the image announces {image.width}x{image.height} pixels in rows of {image.step} bytes, but "
-            "has only "
-            f"{len(image.data)} bytes: check the camera's driver",
-        )
-    return np.ascontiguousarray(_bridge.imgmsg_to_cv2(image, desired_encoding="rgb8"))
-
-
-def rgb_from_compressed(image: CompressedImage) -> NDArray[np.uint8]:
-    """The picture (H, W, 3), RGB, of a JPEG or PNG. Orientation tags are ignored: boxes count stored pixels.
-
-    Raises:
-        UnusableInput: the bytes are no such picture, or compressed depth.
-    """
-    if "compressedDepth" in image.format:
-        raise UnusableInput(
-            "encoding", f"the compressed image is depth ('{image.format}'): subscribe to the colour image"
-        )
-    data = np.frombuffer(image.data, np.uint8)
-    flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
-    bgr = cv2.imdecode(data, flags) if data.size else None
-    if bgr is None:
-        raise UnusableInput(
-            "encoding",
-            f"the compressed image ('{image.format}', {data.size} bytes) cannot be decoded: it must be a "
-            "whole JPEG or PNG",
-        )
-    return np.ascontiguousarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), dtype=np.uint8)
 
 
 def intrinsics(info: CameraInfo, image_size: tuple[int, int], rectified: bool) -> NDArray[np.float64]:
@@ -88,20 +33,12 @@ def intrinsics(info: CameraInfo, image_size: tuple[int, int], rectified: bool) -
     Args:
         info: of the camera; its region of interest and binning are honoured as image_geometry does.
         image_size: (height, width) of the image.
-        rectified: the image is rectified: use P's left 3x3 (K where P is zero) and ignore D. Otherwise use
-            K, and
-            refuse distortion.
+        rectified: the image is rectified: use P's left 3x3 (K where P is zero). Otherwise use K. Distortion is not
+            looked at here: see ``rectification``.
 
     Raises:
-        UnusableInput: sizes that differ, an uncalibrated camera, or distortion that the image still has.
+        UnusableInput: sizes that differ, or an uncalibrated camera.
     """
-    if not rectified and any(abs(d) > 1e-9 for d in info.d):
-        raise UnusableInput(
-            "distortion",
-            "the camera has lens distortion (camera_info.D is not zero) and 'rectified' is false: feed "
-            "image_rect from "
-            "image_proc and set 'rectified' to true, for poses from a distorted image would be wrong",
-        )
     projection = np.asarray(info.p, dtype=np.float64).reshape(3, 4)[:, :3]
     use_projection = rectified and projection[0, 0] > 0.0
     matrix = np.array(projection if use_projection else np.asarray(info.k, dtype=np.float64).reshape(3, 3))
@@ -153,13 +90,20 @@ def box_xyxy_px(box: BoundingBox2D, image_size: tuple[int, int]) -> tuple[float,
             "box",
             f"a detection's box is empty ({width:g} x {height:g} px, not above one pixel): check the detector",
         )
+    check_overlap(corners, image_size)
+    return corners
+
+
+def check_overlap(
+    corners: tuple[float, float, float, float], image_size: tuple[int, int], circumstance: str = ""
+) -> None:
+    """Raises UnusableInput if a box (left, top, right, bottom) lies wholly outside the image (height, width)."""
     if corners[0] >= image_size[1] or corners[1] >= image_size[0] or corners[2] <= 0.0 or corners[3] <= 0.0:
         raise UnusableInput(
             "box",
-            f"a detection's box ({', '.join(f'{value:.0f}' for value in corners)}) lies outside the image of "
-            f"{image_size[1]}x{image_size[0]}: the detector must count in this image's pixels",
+            f"{circumstance}a detection's box ({', '.join(f'{value:.0f}' for value in corners)}) lies outside the "
+            f"image of {image_size[1]}x{image_size[0]}: the detector must count in this image's pixels",
         )
-    return corners
 
 
 def detection_from_message(

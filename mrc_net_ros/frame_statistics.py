@@ -1,16 +1,29 @@
-"""What the node counts, and how it looks in /diagnostics."""
+"""What is counted of one camera's frames, and how long they took."""
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
+from collections.abc import Mapping
 from threading import Lock
 
 import numpy as np
-from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
+
+STAGES = (
+    "wait for detections",
+    "wait for network",
+    "conversion",
+    "estimate",
+    "publication",
+    "latency",
+    "age",
+)
+"""Spans of time: from the image's arrival to its last partner's; from there to the start of work; messages to
+pictures; the network; messages out; ``latency`` from the last partner to publication; ``age`` from the image's stamp to
+publication, in the node's clock."""
 
 
 class FrameStatistics:
-    """Counters of frames and the latencies of the last ones; may be used from several threads.
+    """Counters, and the durations of the last frames; may be used from several threads.
 
     Args:
         window: how many frames the percentiles cover.
@@ -18,55 +31,58 @@ class FrameStatistics:
 
     def __init__(self, window: int = 200) -> None:
         self._lock = Lock()
-        self._latencies_s: deque[float] = deque(maxlen=window)
+        self._durations_s: dict[str, deque[float]] = {stage: deque(maxlen=window) for stage in STAGES}
         self.frames = 0
         self.poses = 0
-        self.replaced_frames = 0
-        self.refused_frames = 0
-        self.dropped_detections = 0
+        self.dropped_frames: Counter[str] = Counter()
+        self.dropped_detections: Counter[str] = Counter()
+        self.unknown_classes: Counter[str] = Counter()
 
-    def add_frame(self, poses: int, dropped: int, latency_s: float) -> None:
-        """Counts a frame whose poses were published, ``latency_s`` after its last message came in."""
+    def add_frame(self, poses: int, dropped: Mapping[str, int], durations_s: Mapping[str, float]) -> None:
+        """Counts a frame whose poses were published.
+
+        Args:
+            dropped: detections that were left out, by reason.
+            durations_s: seconds, by stage.
+        """
         with self._lock:
             self.frames += 1
             self.poses += poses
-            self.dropped_detections += dropped
-            self._latencies_s.append(latency_s)
+            self.dropped_detections.update(dropped)
+            for stage, seconds in durations_s.items():
+                self._durations_s[stage].append(seconds)
 
-    def add_replaced(self) -> None:
-        """Counts a frame that a newer one replaced before the network was free."""
+    def add_dropped_frame(self, reason: str) -> None:
+        """Counts a frame of which nothing came out."""
         with self._lock:
-            self.replaced_frames += 1
+            self.dropped_frames[reason] += 1
 
-    def add_refused(self) -> None:
-        """Counts a frame of which nothing could be used."""
+    def add_unknown_class(self, class_id: str) -> None:
+        """Counts a detection of a class that the bundle has not."""
         with self._lock:
-            self.refused_frames += 1
+            self.unknown_classes[class_id] += 1
 
-    def latency_ms(self) -> tuple[float, float] | None:
-        """Median and 95th percentile [ms] over the window, or None before the first frame."""
+    def percentiles_ms(self, stage: str) -> tuple[float, float] | None:
+        """Median and 95th percentile [ms] of a stage over the window, or None before the first frame."""
         with self._lock:
-            if not self._latencies_s:
+            if not self._durations_s[stage]:
                 return None
-            p50, p95 = np.percentile(np.asarray(self._latencies_s) * 1e3, (50, 95))
+            p50, p95 = np.percentile(np.asarray(self._durations_s[stage]) * 1e3, (50, 95))
         return float(p50), float(p95)
 
-    def diagnostic_status(self, name: str, state: str, trouble: str) -> DiagnosticStatus:
-        """The status for /diagnostics: an error with its reason while not active, a warning while starved."""
-        latency = self.latency_ms()
-        values = {
-            "state": state,
-            "frames": self.frames,
-            "poses": self.poses,
-            "replaced frames": self.replaced_frames,
-            "refused frames": self.refused_frames,
-            "dropped detections": self.dropped_detections,
-            "latency p50 [ms]": "-" if latency is None else f"{latency[0]:.1f}",
-            "latency p95 [ms]": "-" if latency is None else f"{latency[1]:.1f}",
-        }
-        level = DiagnosticStatus.OK
-        if trouble:
-            level = DiagnosticStatus.WARN if state == "active" else DiagnosticStatus.ERROR
-        status = DiagnosticStatus(level=level, name=name, message=trouble or state)
-        status.values = [KeyValue(key=key, value=str(value)) for key, value in values.items()]
-        return status
+    def values(self) -> dict[str, str]:
+        """All of it for /diagnostics, by key."""
+        result = {"frames": str(self.frames), "poses": str(self.poses)}
+        for stage in STAGES:
+            found = self.percentiles_ms(stage)
+            for name, number in zip(("p50", "p95"), found or (None, None)):
+                result[f"{stage} {name} [ms]"] = "-" if number is None else f"{number:.1f}"
+        with self._lock:
+            result["dropped frames"] = str(self.dropped_frames.total())
+            result.update({f"dropped frames, {k}": str(n) for k, n in sorted(self.dropped_frames.items())})
+            result["dropped detections"] = str(self.dropped_detections.total())
+            result.update(
+                {f"dropped detections, {k}": str(n) for k, n in sorted(self.dropped_detections.items())}
+            )
+            result["unknown classes"] = ", ".join(sorted(self.unknown_classes)) or "-"
+        return result

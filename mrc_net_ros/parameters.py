@@ -1,120 +1,22 @@
-"""The node's parameters: declared once with type, range, unit and meaning, and read into one typed record."""
+"""The parameters' values: checked, and read into one typed record."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
 from rclpy.node import Node
+
+from mrc_net_ros.parameter_specs import SPEC_BY_NAME, SPECS
+
+# Topic tokens that ROS accepts, one or several
+CAMERA_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(/[A-Za-z_][A-Za-z0-9_]*)*")
 
 
 class ParameterError(ValueError):
     """A parameter's value cannot be used; the message names the parameter and the remedy."""
-
-
-@dataclass(frozen=True)
-class ParameterSpec:
-    """A parameter. ``live`` ones may change while the node runs, the others while it is unconfigured."""
-
-    name: str
-    default: Any
-    description: str
-    choices: tuple[str, ...] = ()
-    limits: tuple[float, float] | None = None
-    live: bool = False
-
-    def descriptor(self) -> ParameterDescriptor:
-        """What ``ros2 param describe`` shows, and what rclpy checks by itself."""
-        descriptor = ParameterDescriptor(name=self.name, description=self.description)
-        if self.choices:
-            descriptor.additional_constraints = "one of: " + ", ".join(self.choices)
-        if self.limits is not None:
-            low, high = self.limits
-            if isinstance(self.default, int):
-                descriptor.integer_range = [IntegerRange(from_value=int(low), to_value=int(high), step=0)]
-            else:
-                descriptor.floating_point_range = [
-                    FloatingPointRange(from_value=float(low), to_value=float(high), step=0.0)
-                ]
-        return descriptor
-
-
-SPECS: tuple[ParameterSpec, ...] = (
-    ParameterSpec("bundle", "", "Folder of the trained bundle (bundle.yaml, weights.safetensors, meshes/)."),
-    ParameterSpec(
-        "device",
-        "auto",
-        "Where the network runs; auto takes CUDA where there is one.",
-        choices=("auto", "cpu", "cuda"),
-    ),
-    ParameterSpec("autostart", True, "Configure and activate without waiting for a lifecycle manager."),
-    ParameterSpec(
-        "image_transport",
-        "raw",
-        "raw subscribes to image_rect (sensor_msgs/Image), compressed to image_rect/compressed "
-        "(sensor_msgs/CompressedImage).",
-        choices=("raw", "compressed"),
-    ),
-    ParameterSpec(
-        "rectified",
-        True,
-        "True: images are rectified, the intrinsics are P's left 3x3 (K where P is zero) and D is ignored. "
-        "False: images are raw, the intrinsics are K, and a camera with distortion (D not zero) is refused.",
-    ),
-    ParameterSpec(
-        "image_qos",
-        "sensor_data",
-        "QoS of image and camera_info: sensor_data (best effort) or reliable.",
-        choices=("sensor_data", "reliable"),
-    ),
-    ParameterSpec(
-        "detections_qos",
-        "reliable",
-        "QoS of detections: reliable or sensor_data (best effort).",
-        choices=("sensor_data", "reliable"),
-    ),
-    ParameterSpec(
-        "sync_queue_size",
-        10,
-        "Messages of each input that wait for their partner; at 30 Hz, 10 bridge a detector that takes "
-        "330 ms.",
-        limits=(1, 200),
-    ),
-    ParameterSpec(
-        "sync_slop_s",
-        0.0,
-        "Largest difference [s] of the stamps of an image and its detections; 0 demands equal stamps.",
-        limits=(0.0, 1.0),
-    ),
-    ParameterSpec(
-        "class_map",
-        [""],
-        "Detector's ids to the bundle's class ids, each as 'detector_id:class_id'; ids not named here "
-        "stay as they are.",
-    ),
-    ParameterSpec(
-        "min_detection_score",
-        0.0,
-        "Detections with a lower detector's score (0..1) are left out.",
-        limits=(0.0, 1.0),
-        live=True,
-    ),
-    ParameterSpec(
-        "max_detections",
-        16,
-        "Detections of a frame that are estimated, best score first; the rest is dropped and reported.",
-        limits=(1, 256),
-        live=True,
-    ),
-    ParameterSpec(
-        "publish_tf", True, "Publish each pose as a leaf of TF under the image's frame.", live=True
-    ),
-    ParameterSpec("tf_prefix", "", "Put before the names of the TF leaves, for example 'arm1/'.", live=True),
-)
-
-_SPEC_BY_NAME = {spec.name: spec for spec in SPECS}
 
 
 @dataclass(frozen=True)
@@ -124,6 +26,7 @@ class NodeSettings:
     bundle: str = ""
     device: str = "auto"
     autostart: bool = True
+    cameras: tuple[str, ...] = ()
     image_transport: str = "raw"
     rectified: bool = True
     image_qos: str = "sensor_data"
@@ -131,10 +34,13 @@ class NodeSettings:
     sync_queue_size: int = 10
     sync_slop_s: float = 0.0
     class_map: Mapping[str, str] = field(default_factory=dict)
+    white_16bit: int = 65535
     min_detection_score: float = 0.0
     max_detections: int = 16
+    time_budget_s: float = 0.0
     publish_tf: bool = True
     tf_prefix: str = ""
+    publish_markers: bool = True
 
     @classmethod
     def from_values(cls, values: Mapping[str, Any]) -> NodeSettings:
@@ -152,20 +58,42 @@ class NodeSettings:
         changes = dict(values)
         if "class_map" in changes:
             changes["class_map"] = parse_class_map(changes["class_map"])
+        if "cameras" in changes:
+            changes["cameras"] = parse_cameras(changes["cameras"])
         return replace(self, **changes)
 
 
 def check_value(name: str, value: Any) -> None:
     """Raises ParameterError if this parameter may not have this value."""
-    spec = _SPEC_BY_NAME.get(name)
+    spec = SPEC_BY_NAME.get(name)
     if spec is None:
-        raise ParameterError(f"there is no parameter '{name}'; there are: {', '.join(_SPEC_BY_NAME)}")
+        raise ParameterError(f"there is no parameter '{name}'; there are: {', '.join(SPEC_BY_NAME)}")
     if spec.choices and value not in spec.choices:
         raise ParameterError(f"'{name}' is '{value}', but must be one of: {', '.join(spec.choices)}")
     if spec.limits is not None and not spec.limits[0] <= value <= spec.limits[1]:
         raise ParameterError(f"'{name}' is {value}, but must be from {spec.limits[0]} to {spec.limits[1]}")
     if name == "class_map":
         parse_class_map(value)
+    if name == "cameras":
+        parse_cameras(value)
+
+
+def parse_cameras(entries: Sequence[str]) -> tuple[str, ...]:
+    """The cameras' names. Empty strings are skipped: YAML has no empty typed list.
+
+    Raises:
+        ParameterError: a name that cannot stand in a topic, or that comes twice.
+    """
+    names = tuple(name for name in entries if name)
+    for name in names:
+        if not CAMERA_NAME.fullmatch(name):
+            raise ParameterError(
+                f"'cameras' has the name '{name}': letters, digits and '_' are allowed, not first a digit, and '/' "
+                "between two names"
+            )
+        if names.count(name) > 1:
+            raise ParameterError(f"'cameras' names '{name}' twice: keep one of them")
+    return names
 
 
 def parse_class_map(entries: Sequence[str]) -> dict[str, str]:
@@ -200,13 +128,13 @@ def check_class_map(class_map: Mapping[str, str], class_ids: Sequence[str]) -> N
 
 def is_live(name: str) -> bool:
     """Whether the parameter may change while the node is configured; those of rclpy (use_sim_time) may."""
-    spec = _SPEC_BY_NAME.get(name)
+    spec = SPEC_BY_NAME.get(name)
     return spec is None or spec.live
 
 
 def is_own(name: str) -> bool:
     """Whether the parameter is one of this node's, not one that rclpy declares."""
-    return name in _SPEC_BY_NAME
+    return name in SPEC_BY_NAME
 
 
 def declare_parameters(node: Node) -> None:

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from geometry_msgs.msg import PoseStamped, TransformStamped
+import numpy as np
+from geometry_msgs.msg import PoseStamped, PoseWithCovariance, TransformStamped
+from vision_msgs.msg import Detection3D, Detection3DArray, ObjectHypothesis, ObjectHypothesisWithPose
 
+from mrc_core.inference import PoseEstimate
 from mrc_net_ros.conversions import box_message, pose_from_matrix
 from mrc_net_ros.frame_estimation import FrameResult, Instance
+from mrc_net_ros.loaded_bundle import KnownObject
 from mrc_net_ros.msg import ObjectPose, ObjectPoseArray
 from mrc_net_ros.naming import child_frame
+from mrc_net_ros.object_info import vector
 
 
 def pose_array_message(result: FrameResult) -> ObjectPoseArray:
@@ -30,20 +35,50 @@ def best_pose_messages(result: FrameResult) -> dict[str, PoseStamped]:
     }
 
 
+def detections_3d_message(result: FrameResult, objects: Mapping[str, KnownObject]) -> Detection3DArray:
+    """All poses of the frame as boxes around the meshes; the hypothesis has the mesh frame's pose, the box its own.
+
+    The box's axes are those of the mesh's frame, its centre is the middle of the mesh's extents.
+    """
+    message = Detection3DArray(header=result.header)
+    message.detections = [
+        _detection_3d(result, instance, objects[instance.estimate.class_id]) for instance in result.instances
+    ]
+    return message
+
+
 def transform_messages(result: FrameResult, tokens: Mapping[str, str], prefix: str) -> list[TransformStamped]:
     """One TF leaf under the image's frame for each instance; ``tokens`` maps class ids to frame names."""
     return [_transform(result, instance, tokens, prefix) for instance in result.instances]
 
 
+def _pose_with_covariance(estimate: PoseEstimate) -> PoseWithCovariance:
+    message = PoseWithCovariance(pose=pose_from_matrix(estimate.cam_from_obj))
+    if estimate.covariance is not None:
+        message.covariance = [float(value) for value in estimate.covariance.reshape(36)]
+    return message
+
+
 def _object_pose(result: FrameResult, instance: Instance) -> ObjectPose:
     estimate = instance.estimate
     message = ObjectPose(header=result.header, class_id=estimate.class_id, instance_id=str(instance.rank))
-    message.pose.pose = pose_from_matrix(estimate.cam_from_obj)
-    if estimate.covariance is not None:
-        message.pose.covariance = [float(value) for value in estimate.covariance.reshape(36)]
+    message.pose = _pose_with_covariance(estimate)
     message.score = float(estimate.score)
     message.detection_score = float(estimate.detection.score)
-    message.bbox = box_message(estimate.detection.box_xyxy_px)
+    message.bbox = box_message(instance.box_px)
+    return message
+
+
+def _detection_3d(result: FrameResult, instance: Instance, item: KnownObject) -> Detection3D:
+    estimate = instance.estimate
+    message = Detection3D(header=result.header, id=f"{estimate.class_id}_{instance.rank}")
+    hypothesis = ObjectHypothesis(class_id=estimate.class_id, score=float(estimate.score))
+    message.results = [ObjectHypothesisWithPose(hypothesis=hypothesis, pose=_pose_with_covariance(estimate))]
+    centre, size = item.box_m
+    cam_from_box = np.array(estimate.cam_from_obj, dtype=np.float64)
+    cam_from_box[:3, 3] += cam_from_box[:3, :3] @ centre
+    message.bbox.center = pose_from_matrix(cam_from_box)
+    message.bbox.size = vector(size)
     return message
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from message_filters import ApproximateTimeSynchronizer, SimpleFilter, TimeSynch
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from vision_msgs.msg import Detection2DArray
 
-from mrc_net_ros.conversions import UnusableInput
+from mrc_net_ros.unusable_input import UnusableInput
 
 JUMP_BACK_S = 0.5
 """Stamps that go back by more than this are a bag that starts again; less is the network's reordering."""
@@ -20,11 +21,13 @@ JUMP_BACK_S = 0.5
 
 @dataclass(frozen=True)
 class Frame:
-    """An image with what belongs to it."""
+    """An image with what belongs to it, and when [s, monotonic] its image came in and its last message did."""
 
     image: Image | CompressedImage
     detections: Detection2DArray
     camera_info: CameraInfo
+    image_at_s: float = 0.0
+    complete_at_s: float = 0.0
 
 
 def stamp_ns(stamp: Time) -> int:
@@ -75,6 +78,7 @@ class FrameSynchroniser:
         self._slop_s = slop_s
         self.camera_infos = CameraInfoCache(size=max(2 * queue_size, 10))
         self.images = self.detections = self.pairs = self.rebuilds = 0
+        self._image_at_s: OrderedDict[int, float] = OrderedDict()
         self._without_info: tuple[Image | CompressedImage, Detection2DArray] | None = None
         self._build()
 
@@ -91,6 +95,9 @@ class FrameSynchroniser:
         """
         self.images += 1
         self._note_stamp("image", image)
+        self._image_at_s[stamp_ns(image.header.stamp)] = time.monotonic()
+        while len(self._image_at_s) > self._queue_size + 1:
+            self._image_at_s.popitem(last=False)
         self._signal(self._image_inlet, image)
 
     def add_detections(self, detections: Detection2DArray) -> None:
@@ -149,4 +156,6 @@ class FrameSynchroniser:
         if info is None:
             self._without_info = (image, detections)
             return
-        self._on_frame(Frame(image, detections, info))
+        now_s = time.monotonic()
+        image_at_s = self._image_at_s.get(stamp_ns(image.header.stamp), now_s)
+        self._on_frame(Frame(image, detections, info, image_at_s, now_s))

@@ -36,6 +36,7 @@ FRAME = "camera_optical_frame"
 SIZE = (480, 640)
 K = np.array([[610.0, 0.0, 322.5], [0.0, 612.0, 238.0], [0.0, 0.0, 1.0]])
 TIMEOUT_S = 20.0
+RELIABLE = QoSProfile(depth=50, reliability=ReliabilityPolicy.RELIABLE)
 
 
 def header(stamp_s: float, frame_id: str = FRAME) -> Header:
@@ -99,47 +100,115 @@ def seconds(stamp: Time) -> float:
     return stamp.sec + stamp.nanosec * 1e-9
 
 
+class Stream:
+    """One camera's inputs to the node, and the poses that come back."""
+
+    def __init__(self, rig: Rig, prefix: str, compressed: bool) -> None:
+        self._rig, self.prefix, self.compressed = rig, prefix, compressed
+        image_type, image_topic = (
+            (CompressedImage, "image_rect/compressed") if compressed else (Image, "image_rect")
+        )
+        peer = rig.peer
+        self.images = peer.create_publisher(image_type, prefix + image_topic, RELIABLE)
+        self.infos = peer.create_publisher(CameraInfo, f"{prefix}camera_info", RELIABLE)
+        self.detections = peer.create_publisher(Detection2DArray, f"{prefix}detections", RELIABLE)
+        self.poses: list[ObjectPoseArray] = []
+        peer.create_subscription(ObjectPoseArray, f"{prefix}poses", self.poses.append, RELIABLE)
+
+    def wait_ready(self) -> None:
+        """Waits until all topics are connected: the node subscribes once it is warmed up."""
+        publishers = (self.images, self.infos, self.detections)
+        self._rig.wait_for(
+            lambda: all(p.get_subscription_count() == 1 for p in publishers), "subscription", 120.0
+        )
+        self._rig.wait_for(
+            lambda: self._rig.peer.count_publishers(f"{self.prefix}poses") == 1, "publisher of poses"
+        )
+
+    def send(
+        self,
+        stamp_s: float,
+        detections: Sequence[Detection2D],
+        rgb: np.ndarray | None = None,
+        frame_id: str = FRAME,
+        **info: Any,
+    ) -> Header:
+        """Publishes a whole frame; returns its header."""
+        head = header(stamp_s, frame_id)
+        self.infos.publish(camera_info(head, **info))
+        self.detections.publish(Detection2DArray(header=head, detections=list(detections)))
+        rgb = picture() if rgb is None else rgb
+        self.images.publish(compressed_image(head, rgb) if self.compressed else raw_image(head, rgb))
+        return head
+
+    def answer(self, head: Header) -> ObjectPoseArray:
+        """Waits for the poses of the frame with this header, and for as many transforms."""
+        rig = self._rig
+        rig.wait_for(lambda: any(m.header == head for m in list(self.poses)), f"poses for {head.stamp}")
+        message = next(m for m in list(self.poses) if m.header == head)
+        rig.wait_for(lambda: len(rig.transforms_of(head)) >= len(message.poses), "transforms")
+        return message
+
+
 class Rig:
-    """A node with these parameters, and a peer with publishers for its inputs and subscriptions to all it sends."""
+    """A node with these parameters, and a peer with publishers for its inputs and subscriptions to what it sends.
+
+    ``streams`` has one for each of the parameter ``cameras``; the first one's methods and lists are the rig's own.
+    """
 
     def __init__(self, namespace: str, classes: Sequence[str] = (), **parameters: Any) -> None:
         overrides = [Parameter(name, value=value) for name, value in parameters.items()]
         self.node = PoseEstimatorNode(namespace=namespace, parameter_overrides=overrides)
         self.peer = rclpy.create_node("peer", namespace=namespace)
-        reliable = QoSProfile(depth=50, reliability=ReliabilityPolicy.RELIABLE)
         latched = QoSProfile(
             depth=1000, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL
         )
-        self.poses: list[ObjectPoseArray] = []
         self.transforms: list[Any] = []
         self.best: dict[str, list[PoseStamped]] = {name: [] for name in classes}
         self.logs: list[Log] = []
-        self.peer.create_subscription(ObjectPoseArray, "poses", self.poses.append, reliable)
         self.peer.create_subscription(
-            TFMessage, "/tf", lambda m: self.transforms.extend(m.transforms), reliable
+            TFMessage, "/tf", lambda m: self.transforms.extend(m.transforms), RELIABLE
         )
         self.peer.create_subscription(Log, "/rosout", self._on_log, latched)
         for name, received in self.best.items():
-            self.peer.create_subscription(PoseStamped, f"pose/{name}", received.append, reliable)
-        self.compressed = parameters.get("image_transport") == "compressed"
-        image_type, image_topic = (
-            (CompressedImage, "image_rect/compressed") if self.compressed else (Image, "image_rect")
+            self.peer.create_subscription(PoseStamped, f"pose/{name}", received.append, RELIABLE)
+        compressed = parameters.get("image_transport") == "compressed"
+        prefixes = [f"{name}/" for name in parameters.get("cameras", ())] or [""]
+        self.streams = [Stream(self, prefix, compressed) for prefix in prefixes]
+        first = self.streams[0]
+        self.images, self.infos, self.detections, self.poses = (
+            first.images,
+            first.infos,
+            first.detections,
+            first.poses,
         )
-        self.images = self.peer.create_publisher(image_type, image_topic, reliable)
-        self.infos = self.peer.create_publisher(CameraInfo, "camera_info", reliable)
-        self.detections = self.peer.create_publisher(Detection2DArray, "detections", reliable)
-        self._executor = MultiThreadedExecutor(num_threads=2)
-        self._executor.add_node(self.node)
-        self._executor.add_node(self.peer)
+        self.send, self.answer = first.send, first.answer
+        self.executor = MultiThreadedExecutor(num_threads=2)
+        self.executor.add_node(self.node)
+        self.executor.add_node(self.peer)
         self._thread = threading.Thread(target=self._spin, daemon=True)
         self._thread.start()
 
     def close(self) -> None:
         """Ends everything."""
-        self._executor.shutdown()
+        self.executor.shutdown()
         self._thread.join(timeout=5.0)
         self.node.destroy_node()
         self.peer.destroy_node()
+
+    def received(self, message_type: type, topic: str, qos: Any = None) -> list[Any]:
+        """A list that fills with the messages of a topic from now on."""
+        messages: list[Any] = []
+        self.peer.create_subscription(message_type, topic, messages.append, qos or RELIABLE)
+        return messages
+
+    def call(self, service_type: type, name: str, request: Any) -> Any:
+        """The answer of one of the node's own services."""
+        client = self.peer.create_client(service_type, f"pose_estimator/{name}")
+        assert client.wait_for_service(10.0)
+        future = client.call_async(request)
+        self.wait_for(future.done, f"answer of {name}", 120.0)
+        return future.result()
 
     def wait_for(self, condition: Callable[[], Any], what: str, timeout_s: float = TIMEOUT_S) -> None:
         """Waits until the condition holds, or fails the test with what the node has said."""
@@ -149,28 +218,9 @@ class Rig:
             time.sleep(0.005)
 
     def wait_ready(self) -> None:
-        """Waits until all topics are connected: the node subscribes once it is warmed up."""
-        publishers = (self.images, self.infos, self.detections)
-        self.wait_for(lambda: all(p.get_subscription_count() == 1 for p in publishers), "subscription", 120.0)
-        self.wait_for(lambda: self.peer.count_publishers("poses") == 1, "publisher of poses")
-
-    def send(
-        self, stamp_s: float, detections: Sequence[Detection2D], rgb: np.ndarray | None = None, **info: Any
-    ) -> Header:
-        """Publishes a whole frame; returns its header."""
-        head = header(stamp_s)
-        self.infos.publish(camera_info(head, **info))
-        self.detections.publish(Detection2DArray(header=head, detections=list(detections)))
-        rgb = picture() if rgb is None else rgb
-        self.images.publish(compressed_image(head, rgb) if self.compressed else raw_image(head, rgb))
-        return head
-
-    def answer(self, head: Header) -> ObjectPoseArray:
-        """Waits for the poses of the frame with this header, and for as many transforms."""
-        self.wait_for(lambda: any(m.header == head for m in list(self.poses)), f"poses for {head.stamp}")
-        message = next(m for m in list(self.poses) if m.header == head)
-        self.wait_for(lambda: len(self.transforms_of(head)) >= len(message.poses), "transforms")
-        return message
+        """Waits until all topics are connected."""
+        for stream in self.streams:
+            stream.wait_ready()
 
     def transforms_of(self, head: Header) -> list[Any]:
         """The transforms received with this header."""
@@ -190,6 +240,6 @@ class Rig:
 
     def _spin(self) -> None:
         try:
-            self._executor.spin()
+            self.executor.spin()
         except ExternalShutdownException:
             pass

@@ -109,15 +109,6 @@ def test_rectified_images_use_p_and_raw_ones_k() -> None:
     np.testing.assert_array_equal(intrinsics(info, harness.SIZE, rectified=True), harness.K)
 
 
-def test_distortion_is_refused_only_for_raw_images() -> None:
-    info = harness.camera_info(HEAD, distortion=(0.1, 0.0, 0.0, 0.0, 0.0))
-    np.testing.assert_array_equal(intrinsics(info, harness.SIZE, rectified=True), harness.K)
-    with pytest.raises(UnusableInput, match="set 'rectified' to true"):
-        intrinsics(info, harness.SIZE, rectified=False)
-    no_distortion = harness.camera_info(HEAD, distortion=(0.0,) * 5)
-    np.testing.assert_array_equal(intrinsics(no_distortion, harness.SIZE, rectified=False), harness.K)
-
-
 def test_region_of_interest_and_binning_move_the_centre() -> None:
     info = harness.camera_info(HEAD, size=(960, 1280))
     info.roi.x_offset, info.roi.y_offset, info.roi.width, info.roi.height = 100, 40, 800, 600

@@ -13,11 +13,18 @@ from geometry_msgs.msg import Point
 from rclpy.parameter import Parameter
 from rclpy.parameter_client import AsyncParameterClient
 from rclpy.qos import ReliabilityPolicy
+from rclpy.serialization import deserialize_message, serialize_message
 from vision_msgs.msg import Detection2DArray
 
 from mrc_core.inference import Detection, PoseEstimator
 from mrc_net_ros.conversions import matrix_from_pose
+from mrc_net_ros.frame_estimation import estimate_frame
+from mrc_net_ros.msg import ObjectPoseArray
 from mrc_net_ros.naming import topic_token
+from mrc_net_ros.parameters import NodeSettings
+from mrc_net_ros.pose_messages import pose_array_message
+from mrc_net_ros.rectification import camera_model
+from mrc_net_ros.synchroniser import Frame
 
 BOXES = [(100.0, 90.0, 220.0, 230.0), (300.0, 200.0, 390.0, 310.0), (420.0, 120.0, 600.0, 260.0)]
 
@@ -123,6 +130,23 @@ def test_poses_are_the_estimators(rig: harness.Rig, estimator: PoseEstimator) ->
         assert pose.score == pytest.approx(estimate.score, abs=1e-5)
 
 
+def test_a_frame_without_a_node_gives_the_same_poses(rig: harness.Rig, estimator: PoseEstimator) -> None:
+    rgb, class_id = harness.picture(8), estimator.class_ids[0]
+    seen = [harness.detection(class_id, BOXES[0], 0.6), harness.detection("teapot", BOXES[1])]
+    head = rig.send(20.5, seen, rgb)
+    frame = Frame(
+        harness.compressed_image(head, rgb),
+        Detection2DArray(header=head, detections=seen),
+        harness.camera_info(head),
+    )
+    result = estimate_frame(frame, estimator, NodeSettings())
+    assert result.dropped == {"unknown class": 1}
+    assert [problem.kind for problem in result.problems] == ["class teapot"]
+    # by way of bytes, where scores become float32
+    sent = deserialize_message(serialize_message(pose_array_message(result)), ObjectPoseArray)
+    assert sent == rig.answer(head)
+
+
 def test_no_detection_gives_an_empty_array(rig: harness.Rig) -> None:
     head = rig.send(21.0, [])
     message = rig.answer(head)
@@ -163,10 +187,11 @@ def test_bad_box_is_skipped_and_the_rest_goes_on(
 
 def test_camera_info_of_another_size_is_refused(rig: harness.Rig, estimator: PoseEstimator) -> None:
     known = harness.detection(estimator.class_ids[0], BOXES[0])
-    refused = rig.node.statistics.refused_frames
+    dropped = rig.node.cameras[0].statistics.dropped_frames
+    refused = dropped["refused"]
     bad = rig.send(24.0, [known], size=(720, 1280))
     rig.wait_said("camera_info is for an image of 1280x720 pixels, but the image has 640x480")
-    assert rig.node.statistics.refused_frames == refused + 1
+    assert dropped["refused"] == refused + 1
     good = rig.send(24.1, [known])
     assert len(rig.answer(good).poses) == 1
     assert not any(message.header == bad for message in rig.poses)
@@ -219,8 +244,7 @@ def test_an_input_that_raises_is_named_and_the_node_goes_on(
 ) -> None:
     known = harness.detection(estimator.class_ids[0], BOXES[0])
     with monkeypatch.context() as patch:
-        patch.setattr(rig.node, "_on_frame", _fail)
-        patch.setattr(rig.node._synchroniser, "_on_frame", _fail)
+        patch.setattr(rig.node.cameras[0].inputs, "on_frame", _fail)
         rig.send(70.0, [known])
         rig.wait_said("cannot be taken and is left out: ZeroDivisionError('no frame')")
     assert len(rig.answer(rig.send(70.1, [known])).poses) == 1
@@ -275,13 +299,31 @@ def test_raw_images_class_map_prefix_and_limit(raw_rig: harness.Rig, estimator: 
     )
 
 
-def test_distorted_raw_image_is_refused(raw_rig: harness.Rig) -> None:
-    seen = harness.detection("7", BOXES[0])
-    bad = raw_rig.send(11.0, [seen], distortion=(0.1, -0.05, 0.0, 0.0, 0.0))
-    raw_rig.wait_said("the camera has lens distortion")
-    good = raw_rig.send(11.1, [seen])
-    assert len(raw_rig.answer(good).poses) == 1
-    assert not any(message.header == bad for message in raw_rig.poses)
+def test_a_distorted_raw_image_and_its_boxes_are_undistorted(
+    raw_rig: harness.Rig, estimator: PoseEstimator
+) -> None:
+    lens = (-0.3, 0.1, 0.001, -0.001, 0.0)
+    rgb, class_id = harness.picture(5), estimator.class_ids[0]
+    head = raw_rig.send(11.0, [harness.detection("7", BOXES[1])], rgb, distortion=lens)
+    (pose,) = raw_rig.answer(head).poses
+    camera = camera_model(harness.camera_info(head, distortion=lens), harness.SIZE, rectified=False)
+    seen = Detection(class_id, camera.undistorted_box(BOXES[1]), 0.9)
+    (expected,) = estimator.estimate(camera.undistorted(rgb), harness.K, [seen])
+    np.testing.assert_allclose(matrix_from_pose(pose.pose.pose), expected.cam_from_obj, atol=1e-4)
+    # the box in the message is the one that came, in the raw image's pixels
+    assert (pose.bbox.size_x, pose.bbox.size_y) == (BOXES[1][2] - BOXES[1][0], BOXES[1][3] - BOXES[1][1])
+
+
+def test_a_lens_model_that_is_not_known_is_refused(raw_rig: harness.Rig) -> None:
+    head = harness.header(11.2)
+    info = harness.camera_info(head, distortion=(0.1,) * 5)
+    info.distortion_model = "omnidirectional"
+    raw_rig.infos.publish(info)
+    raw_rig.detections.publish(Detection2DArray(header=head, detections=[harness.detection("7", BOXES[0])]))
+    raw_rig.images.publish(harness.raw_image(head, harness.picture()))
+    raw_rig.wait_said("camera_info.distortion_model is 'omnidirectional', which the node cannot undistort")
+    assert len(raw_rig.answer(raw_rig.send(11.3, [harness.detection("7", BOXES[0])])).poses) == 1
+    assert not any(message.header == head for message in raw_rig.poses)
 
 
 def test_depth_image_is_refused(raw_rig: harness.Rig) -> None:

@@ -11,17 +11,21 @@ import node_harness as harness  # first: it sets ROS's environment
 import numpy as np
 import pytest
 import yaml
+from diagnostic_msgs.msg import DiagnosticStatus
 from vision_msgs.msg import Detection2DArray
 
 from mrc_core.inference import Detection
+from mrc_net_ros.camera import Camera
 from mrc_net_ros.complaints import Complaints
-from mrc_net_ros.conversions import UnusableInput
 from mrc_net_ros.frame_estimation import best_scored, rank_instances
-from mrc_net_ros.frame_statistics import FrameStatistics
 from mrc_net_ros.naming import NamingError, child_frame, topic_token, topic_tokens
-from mrc_net_ros.parameters import SPECS, NodeSettings, ParameterError
+from mrc_net_ros.node_diagnostics import NodeCondition, statuses
+from mrc_net_ros.parameter_specs import SPECS
+from mrc_net_ros.parameters import NodeSettings, ParameterError
 from mrc_net_ros.starvation import StarvationWatch
 from mrc_net_ros.synchroniser import Frame, FrameSynchroniser
+from mrc_net_ros.time_budget import PassTimes, shared_out
+from mrc_net_ros.unusable_input import UnusableInput
 from mrc_net_ros.worker import NewestFirstWorker
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -79,12 +83,12 @@ def test_worker_takes_the_newest_and_survives_errors() -> None:
     done: list[int] = []
     errors: list[Exception] = []
 
-    def process(item: int) -> None:
+    def process(items: list[int]) -> None:
         started.set()
         assert go_on.wait(5.0)
-        if item == 3:
+        if 3 in items:
             raise ValueError("three")
-        done.append(item)
+        done.extend(items)
 
     worker: NewestFirstWorker[int] = NewestFirstWorker(process, errors.append)
     assert not worker.submit(0)
@@ -115,6 +119,9 @@ def test_complaints_are_throttled_by_kind() -> None:
     complain.forget()
     complain("a", "about a")
     assert said[3] == "about a"
+    for now_s[0] in (10.0, 100.0, 1000.0):
+        complain("c", "about c", once=True)
+    assert said[4:] == ["about c"]
 
 
 def _add(synchroniser: FrameSynchroniser, stamp_s: float, image: bool = True, boxes: bool = True) -> None:
@@ -229,29 +236,108 @@ def test_starvation_names_what_is_missing() -> None:
     assert watch.trouble(synchroniser, topics, 25.0) == ""
 
 
+def test_worker_takes_the_newest_of_every_source_and_runs_errands_between() -> None:
+    started, go_on = threading.Event(), threading.Event()
+    batches: list[list[int]] = []
+
+    def process(items: list[int]) -> None:
+        batches.append(items)
+        started.set()
+        assert go_on.wait(5.0)
+
+    worker: NewestFirstWorker[int] = NewestFirstWorker(process, lambda error: None)
+    worker.submit(0, "left")
+    assert started.wait(5.0)
+    assert not worker.is_awaited
+    assert [worker.submit(i, s) for i, s in ((1, "right"), (2, "left"), (3, "right"))] == [False, False, True]
+    assert worker.is_awaited
+    errand = worker.post(lambda: list(batches))
+    go_on.set()
+    assert errand.result(5.0) == [[0]]  # before the next frames
+    worker.call(lambda: None)
+    worker.call(lambda: None)
+    assert batches == [[0], [3, 2]]
+    worker.stop()
+    assert worker.post(lambda: None).cancelled()
+
+
 def test_best_scored_detections_keep_their_order() -> None:
     detections = [Detection("x", (0.0, 0.0, 1.0, 1.0), score) for score in (0.3, 0.9, 0.1, 0.5)]
-    kept, dropped = best_scored(detections, 2)
-    assert ([d.score for d in kept], dropped) == ([0.9, 0.5], 2)
-    assert best_scored(detections, 4) == (detections, 0)
+    assert best_scored(detections, 2) == [1, 3]
+    assert best_scored(detections, 4) == [0, 1, 2, 3]
 
 
 def test_ranks_count_within_the_class() -> None:
     estimates = [
         SimpleNamespace(class_id=c, score=s) for c, s in (("a", 0.2), ("b", 0.5), ("a", 0.7), ("a", 0.4))
     ]
-    assert [instance.rank for instance in rank_instances(estimates)] == [2, 0, 0, 1]
+    ranked = rank_instances(estimates, [(0.0, 0.0, 1.0, float(i)) for i in range(4)])
+    assert [instance.rank for instance in ranked] == [2, 0, 0, 1]
+    assert [instance.box_px[3] for instance in ranked] == [0.0, 1.0, 2.0, 3.0]
 
 
 def test_statistics_and_diagnostics() -> None:
-    statistics = FrameStatistics()
-    assert statistics.latency_ms() is None
+    camera = Camera("", outputs=None)
+    statistics = camera.statistics
+    assert statistics.percentiles_ms("latency") is None
     for i in range(1, 101):
-        statistics.add_frame(poses=2, dropped=1, latency_s=i * 1e-3)
-    p50, p95 = statistics.latency_ms()
-    assert p50 == pytest.approx(50.5)
-    assert p95 == pytest.approx(95.05)
-    status = statistics.diagnostic_status("/node", "active", "")
+        statistics.add_frame(2, {"unknown class": 1}, {"latency": i * 1e-3, "age": 0.5})
+    statistics.add_dropped_frame("replaced")
+    statistics.add_unknown_class("teapot")
+    assert statistics.percentiles_ms("latency") == pytest.approx((50.5, 95.05))
+    condition = NodeCondition("active", "", False, "/bundle", {})
+    (status,) = statuses("/node", condition, [camera])
     values = {value.key: value.value for value in status.values}
-    assert (status.level, values["poses"], values["dropped detections"]) == (b"\x00", "200", "100")
-    assert statistics.diagnostic_status("/node", "unconfigured", "no bundle").level == b"\x02"
+    assert (status.level, status.message) == (DiagnosticStatus.OK, "active")
+    assert values["age p95 [ms]"] == "500.0"
+    assert values["conversion p50 [ms]"] == "-"
+    assert (values["poses"], values["dropped detections, unknown class"]) == ("200", "100")
+    assert (values["dropped frames, replaced"], values["unknown classes"]) == ("1", "teapot")
+    assert 20 < float(values["memory [MB]"]) < 1e5
+    broken = NodeCondition("unconfigured", "no bundle", False, "", {})
+    assert statuses("/node", broken, [])[0].level == DiagnosticStatus.ERROR
+
+
+def test_diagnostics_tell_pauses_starvation_and_qos_of_each_camera() -> None:
+    left, right = Camera("left", outputs=None), Camera("right", outputs=None)
+    right.trouble = "nothing on /right/detections"
+    node, of_left, of_right = statuses("/n", NodeCondition("active", "", True, "/b", {}), [left, right])
+    assert (node.level, node.message) == (DiagnosticStatus.WARN, "no frames from: right")
+    assert (of_left.name, of_left.message, of_left.level) == ("/n: left", "paused", DiagnosticStatus.OK)
+    assert (of_right.message, of_right.level) == (right.trouble, DiagnosticStatus.WARN)
+    deaf = NodeCondition("active", "", False, "/b", {"/image": "a publisher on /image cannot be heard"})
+    (status,) = statuses("/n", deaf, [Camera("", outputs=None)])
+    assert (status.level, status.message) == (DiagnosticStatus.WARN, deaf.incompatible["/image"])
+    assert {v.key: v.value for v in status.values}["incompatible QoS"] == "/image"
+
+
+def test_times_of_passes_predict_what_fits() -> None:
+    times = PassTimes()
+    assert times.fitting(9, 0.01, 0.0) == 9  # nothing is known yet
+    times.add(4, 0.2, 0.0)
+    assert times.predicted(2, 1.0) == pytest.approx(0.2)
+    assert times.predicted(8, 1.0) == pytest.approx(0.4)
+    assert times.fitting(9, 0.31, 1.0) == 6
+    assert times.fitting(9, 0.001, 1.0) == 1  # never nothing
+    times.add(8, 0.28, 1.0)
+    assert times.predicted(6, 1.0) == pytest.approx(0.24)
+    assert times.predicted(12, 1.0) == pytest.approx(0.36)
+    assert times.fitting(20, 0.301, 1.0) == 9
+    times.add(8, 0.38, 1.0)
+    assert times.predicted(8, 1.0) == pytest.approx(0.31)  # smoothed
+    assert times.fitting(20, 0.001, 60.0) == 20  # too old to count: tried again
+
+
+def test_a_time_is_shared_out_fairly() -> None:
+    assert shared_out([[0.3, 0.9, 0.5]], 2) == [[1, 2]]
+    assert shared_out([[0.9, 0.8, 0.7], [0.1, 0.2], []], 4) == [[0, 1], [0, 1], []]
+    assert shared_out([[0.9, 0.8], [0.1, 0.2]], 3) == [[0, 1], [1]]
+    assert shared_out([[0.9, 0.8], [0.1, 0.2]], 1, first=0) == [[0], []]
+    assert shared_out([[0.9, 0.8], [0.1, 0.2]], 1, first=1) == [[], [1]]
+
+
+def test_camera_names_that_no_topic_can_have_are_refused() -> None:
+    assert NodeSettings.from_values({"cameras": ["", "left", "head/right"]}).cameras == ("left", "head/right")
+    for names, reason in ((["2nd"], "not first a digit"), (["a", "a"], "twice"), (["a//b"], "'/' between")):
+        with pytest.raises(ParameterError, match=reason):
+            NodeSettings.from_values({"cameras": names})

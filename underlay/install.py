@@ -56,6 +56,7 @@ PACKAGES = (
             "underlay/mrc_net_ros_msgs",
             "underlay/cmake",
             "msg",
+            "srv",
             "mrc_net_ros/__init__.py",
             "CMakeLists.txt",
             "package.xml",

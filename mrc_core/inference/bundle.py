@@ -14,7 +14,7 @@ Nothing is unpickled, and every path stays inside of the folder.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +51,7 @@ class Bundle:
     """A trained model in memory; `objects` are in the order of the network's object_index.
 
     The calibration belongs to these weights and no others.
+    `mesh_files`: where the objects' meshes lie, in the same order; empty if the bundle was not loaded from a folder.
     """
 
     objects: tuple[ObjectModel, ...]
@@ -60,6 +61,7 @@ class Bundle:
     provenance: dict[str, Any]
     conventions: Conventions = OURS
     calibration: Calibration | None = None
+    mesh_files: tuple[Path, ...] = ()
 
     @property
     def class_ids(self) -> list[str]:
@@ -144,7 +146,8 @@ class Bundle:
                 f"{path} comes without the meshes of {names}: put your own copies in with `{join_command(path)}`; "
                 f"`mrc-net info --bundle {path}` says which files they are and where to get them"
             )
-        return with_objects(path, content, [load_object(path, entry) for entry in content.objects])
+        loaded = with_objects(path, content, [load_object(path, entry) for entry in content.objects])
+        return replace(loaded, mesh_files=tuple(inside(path, entry) for entry in content.objects))
 
 
 def join_command(path: Path) -> str:

@@ -8,7 +8,7 @@ is least. A pose belongs to the detection whose class and box it carries.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,10 +18,12 @@ from vision_msgs.msg import Detection2D
 
 from mrc_core.inference import Detection
 from mrc_net_ros.bags.truth import TrueObject
-from mrc_net_ros.conversions import UnusableInput, detection_from_message, intrinsics
+from mrc_net_ros.conversions import detection_from_message
 from mrc_net_ros.msg import ObjectPose
 from mrc_net_ros.parameters import NodeSettings
+from mrc_net_ros.rectification import camera_model
 from mrc_net_ros.synchroniser import Frame
+from mrc_net_ros.unusable_input import UnusableInput
 
 BOX_TOLERANCE_PX = 0.01
 BEHIND_PX = 1e7  # a centre that is not in front of the camera is this far from every box
@@ -108,17 +110,18 @@ def _by_distance(
 ) -> dict[int, int]:
     """Index of the detection of each true object that has one."""
     try:
-        matrix = intrinsics(info, size, rectified)
+        camera = camera_model(info, size, rectified)
+        inside = [d and replace(d, box_xyxy_px=camera.undistorted_box(d.box_xyxy_px)) for d in detections]
     except UnusableInput:
         return {}
     place: dict[int, int] = {}
     for class_id in centres_m:
         rows = [i for i, truth in enumerate(truths) if truth.class_id == class_id]
-        columns = [j for j, d in enumerate(detections) if d is not None and d.class_id == class_id]
+        columns = [j for j, d in enumerate(inside) if d is not None and d.class_id == class_id]
         if not rows or not columns:
             continue
-        seen = np.stack([_projected(truths[i].cam_from_obj, centres_m[class_id], matrix) for i in rows])
-        boxes = np.array([detections[j].box_xyxy_px for j in columns])  # type: ignore[union-attr]
+        seen = np.stack([_projected(truths[i].cam_from_obj, centres_m[class_id], camera.K) for i in rows])
+        boxes = np.array([inside[j].box_xyxy_px for j in columns])  # type: ignore[union-attr]
         middles = (boxes[:, :2] + boxes[:, 2:]) / 2
         cost = np.minimum(np.linalg.norm(seen[:, None] - middles[None], axis=-1), BEHIND_PX)
         for row, column in zip(*linear_sum_assignment(cost)):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -12,11 +13,13 @@ from numpy.typing import NDArray
 from mrc_core.inference import Detection, PoseEstimate, PoseEstimator
 from mrc_net_ros.bags.answers import Answer
 from mrc_net_ros.bags.replay import ReplayedFrame
-from mrc_net_ros.conversions import UnusableInput
-from mrc_net_ros.frame_estimation import Estimator, estimate_frame
+from mrc_net_ros.frame_estimation import Estimator, PoseStep, estimate_frame
 from mrc_net_ros.naming import topic_tokens
 from mrc_net_ros.parameters import NodeSettings, ParameterError, check_class_map
 from mrc_net_ros.pose_messages import pose_array_message
+from mrc_net_ros.rectification import CameraModels
+from mrc_net_ros.stable_symmetry import StableSymmetry
+from mrc_net_ros.unusable_input import UnusableInput
 
 WARM_UP_PASSES = 2
 
@@ -27,18 +30,22 @@ class OfflineEstimator:
     Args:
         estimator: of the bundle.
         settings: the node's parameters.
+        steps: what the node does with poses before it publishes them.
 
     Raises:
         ParameterError: the class map does not fit the bundle.
     """
 
-    def __init__(self, estimator: Estimator, settings: NodeSettings) -> None:
+    def __init__(
+        self, estimator: Estimator, settings: NodeSettings, steps: Sequence[PoseStep] = ()
+    ) -> None:
         check_class_map(settings.class_map, estimator.class_ids)
         topic_tokens(
             estimator.class_ids
         )  # the node refuses classes that it cannot tell apart, so this does too
         self._estimator = _Timed(estimator)
-        self._settings = settings
+        self._settings, self._steps = settings, steps
+        self._models = CameraModels()
 
     @classmethod
     def from_settings(cls, settings: NodeSettings) -> OfflineEstimator:
@@ -54,14 +61,17 @@ class OfflineEstimator:
         device = ("cuda" if has_cuda else "cpu") if settings.device == "auto" else settings.device
         estimator = PoseEstimator.from_bundle(settings.bundle, device=device)
         _warm_up(estimator, settings.max_detections)
-        return cls(estimator, settings)
+        stable = StableSymmetry({item.class_id: item for item in estimator.bundle.objects})
+        return cls(estimator, settings, [stable])
 
     def answer(self, replayed: ReplayedFrame) -> Answer:
         """Estimates the poses of one frame. Stages: ``estimate`` (network), ``decode`` (the rest)."""
         started_s = time.perf_counter()
         self._estimator.seconds = 0.0
         try:
-            result = estimate_frame(replayed.frame, self._estimator, self._settings)
+            result = estimate_frame(
+                replayed.frame, self._estimator, self._settings, self._models, self._steps
+            )
         except UnusableInput as error:
             return Answer(None, reason=str(error))
         message = pose_array_message(result)
@@ -82,11 +92,11 @@ class _Timed:
     def class_ids(self) -> list[str]:
         return self._estimator.class_ids
 
-    def estimate(
-        self, image_rgb_uint8: NDArray[np.uint8], K: NDArray[np.float64], detections: list[Detection]
-    ) -> list[PoseEstimate]:
+    def estimate_batch(
+        self, frames: Sequence[tuple[NDArray[np.uint8], NDArray[np.float64], Sequence[Detection]]]
+    ) -> list[list[PoseEstimate]]:
         started_s = time.perf_counter()
-        estimates = self._estimator.estimate(image_rgb_uint8, K, detections)
+        estimates = self._estimator.estimate_batch(frames)
         self.seconds += time.perf_counter() - started_s
         return estimates
 

@@ -14,13 +14,10 @@ from mrc_core.visualisation.overlay import MaskRenderer
 from mrc_net_ros.bags.answers import Answer
 from mrc_net_ros.bags.replay import ReplayedFrame
 from mrc_net_ros.bags.video import EvenSample, Picture, VideoWriter
-from mrc_net_ros.conversions import (
-    UnusableInput,
-    intrinsics,
-    matrix_from_pose,
-    rgb_from_compressed,
-    rgb_from_image,
-)
+from mrc_net_ros.conversions import matrix_from_pose
+from mrc_net_ros.images import rgb_from_compressed, rgb_from_image
+from mrc_net_ros.rectification import CameraModels
+from mrc_net_ros.unusable_input import UnusableInput
 
 STILLS = 12
 
@@ -46,6 +43,7 @@ class Painter:
     ) -> None:
         self._renderer, self._index, self._rectified, self._video = renderer, index_by_class, rectified, video
         self._stills: EvenSample[Picture] = EvenSample(STILLS)
+        self._models = CameraModels()
 
     @property
     def stills(self) -> list[Picture]:
@@ -67,6 +65,6 @@ class Painter:
         if answer.poses is None or not answer.poses.poses:
             return rgb
         size = (int(rgb.shape[0]), int(rgb.shape[1]))
-        matrix = intrinsics(replayed.frame.camera_info, size, self._rectified)
+        camera = self._models.find(replayed.frame.camera_info, size, self._rectified)
         posed = [_Posed(p.class_id, matrix_from_pose(p.pose.pose)) for p in answer.poses.poses]
-        return draw_overlay(rgb, matrix, posed, self._renderer, self._index)
+        return draw_overlay(camera.undistorted(rgb), camera.K, posed, self._renderer, self._index)

@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from mrc_net_ros.bag_frames import BagError
 from mrc_net_ros.bags.recording import RawMessage, Recording
 from mrc_net_ros.bags.topic_choice import CameraTopics
-from mrc_net_ros.conversions import UnusableInput
 from mrc_net_ros.parameters import NodeSettings
 from mrc_net_ros.synchroniser import Frame, FrameSynchroniser, stamp_ns
+from mrc_net_ros.unusable_input import UnusableInput
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,48 @@
+"""One camera of the node: its topics, its counters, and what it remembers from frame to frame."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from mrc_net_ros.camera_inputs import CameraInputs
+from mrc_net_ros.camera_outputs import CameraOutputs
+from mrc_net_ros.frame_estimation import PoseStep
+from mrc_net_ros.frame_statistics import FrameStatistics
+from mrc_net_ros.loaded_bundle import LoadedBundle
+from mrc_net_ros.rectification import CameraModels
+from mrc_net_ros.stable_symmetry import StableSymmetry
+from mrc_net_ros.synchroniser import Frame
+
+
+def topic_prefix(camera_name: str) -> str:
+    """What stands before the topics of a camera: nothing for the only one, which has no name."""
+    return f"{camera_name}/" if camera_name else ""
+
+
+@dataclass
+class Camera:
+    """A camera. ``inputs`` are there while the node is active; ``steps`` are new with every bundle."""
+
+    name: str
+    outputs: CameraOutputs
+    inputs: CameraInputs | None = None
+    statistics: FrameStatistics = field(default_factory=FrameStatistics)
+    models: CameraModels = field(default_factory=CameraModels)
+    steps: Sequence[PoseStep] = ()
+    trouble: str = ""
+    """Why no frame of it is complete, as it was last found; empty: nothing."""
+    overlay_at_s: float = 0.0
+    """When [s, monotonic] the last overlay was drawn."""
+
+    def start_over(self, bundle: LoadedBundle) -> None:
+        """Forgets the poses of former frames."""
+        self.steps = [StableSymmetry({name: item.model for name, item in bundle.objects.items()})]
+
+
+@dataclass(frozen=True)
+class Job:
+    """A complete frame on its way to the worker."""
+
+    camera: Camera
+    frame: Frame

@@ -1,0 +1,144 @@
+"""What the worker's thread does with the newest frames of all cameras: from messages to messages, in one pass."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from mrc_net_ros.camera import Camera, Job
+from mrc_net_ros.complaints import Complaints
+from mrc_net_ros.frame_estimation import FrameResult, PreparedFrame, estimate_together, finish, prepare
+from mrc_net_ros.loaded_bundle import LoadedBundle
+from mrc_net_ros.overlay import OverlayPainter
+from mrc_net_ros.parameters import NodeSettings
+from mrc_net_ros.synchroniser import stamp_ns
+from mrc_net_ros.time_budget import PassTimes, shared_out
+from mrc_net_ros.unusable_input import UnusableInput
+
+OVERLAY_PATIENCE_S = 1.0
+"""While frames wait, the overlay is left out, but not for longer than this."""
+
+
+@dataclass(frozen=True)
+class _Begun:
+    """A frame in work; times in seconds, monotonic."""
+
+    job: Job
+    prepared: PreparedFrame
+    started_s: float
+    conversion_s: float
+
+
+class FrameWork:
+    """Works with one bundle; made anew for another. Use it in one thread alone.
+
+    Args:
+        bundle: what is estimated.
+        complaints: takes what is wrong with a frame.
+        now_ns: the node's clock, which may be a simulated one.
+    """
+
+    def __init__(self, bundle: LoadedBundle, complaints: Complaints, now_ns: Callable[[], int]) -> None:
+        self.bundle = bundle
+        self._complaints, self._now_ns = complaints, now_ns
+        self._pass_times = PassTimes()
+        self._passes = 0
+        self._painter: OverlayPainter | None = None
+
+    def process(self, jobs: Sequence[Job], settings: NodeSettings) -> list[tuple[Camera, FrameResult]]:
+        """Estimates and publishes. Returns what was published, for ``draw``."""
+        pass_started_s = time.monotonic()
+        begun = [one for job in jobs if (one := self._begin(job, settings)) is not None]
+        if not begun:
+            return []
+        begun = self._within_budget(begun, settings.time_budget_s, pass_started_s)
+        frames = [one.prepared for one in begun]
+        estimate_started_s = time.monotonic()
+        outcomes = estimate_together(frames, self.bundle.estimator)
+        estimated_s = time.monotonic()
+        size = sum(len(frame.detections) for frame in frames)
+        if size:
+            self._pass_times.add(size, estimated_s - estimate_started_s, estimated_s)
+        published = []
+        for one, outcome in zip(begun, outcomes):
+            camera = one.job.camera
+            if isinstance(outcome, Exception):
+                self.failed(outcome, camera)
+                continue
+            publish_started_s = time.monotonic()
+            result = finish(one.prepared, outcome, camera.steps)
+            camera.outputs.publish(result, self.bundle, settings)
+            self._count(one, result, estimated_s - estimate_started_s, publish_started_s)
+            published.append((camera, result))
+        return published
+
+    def draw(self, published: Sequence[tuple[Camera, FrameResult]], is_awaited: Callable[[], bool]) -> None:
+        """Overlays of what was published, where somebody looks and no frame waits."""
+        for camera, result in published:
+            now_s = time.monotonic()
+            if not camera.outputs.overlay_is_wanted:
+                continue
+            if is_awaited() and now_s - camera.overlay_at_s < OVERLAY_PATIENCE_S:
+                continue
+            if self._painter is None:
+                self._painter = OverlayPainter(self.bundle)
+            camera.outputs.publish_overlay(result, self._painter)
+            camera.overlay_at_s = now_s
+
+    def failed(self, error: Exception, camera: Camera) -> None:
+        """Counts and names a frame that failed for no fault of its messages."""
+        camera.statistics.add_dropped_frame("error")
+        self._complaints(f"error {type(error).__name__}", f"a frame failed and is skipped: {error!r}")
+
+    def _begin(self, job: Job, settings: NodeSettings) -> _Begun | None:
+        """The messages' content, or None where nothing of the frame can be used."""
+        started_s = time.monotonic()
+        try:
+            prepared = prepare(job.frame, self.bundle.class_ids, settings, job.camera.models)
+        except UnusableInput as error:
+            job.camera.statistics.add_dropped_frame("refused")
+            self._complaints(f"{job.camera.name} {error.kind}", str(error))
+            return None
+        except Exception as error:  # one camera must not stop the others
+            self.failed(error, job.camera)
+            return None
+        return _Begun(job, prepared, started_s, time.monotonic() - started_s)
+
+    def _within_budget(self, begun: list[_Begun], budget_s: float, started_s: float) -> list[_Begun]:
+        self._passes += 1
+        wanted = sum(len(one.prepared.detections) for one in begun)
+        if budget_s <= 0.0 or not wanted:
+            return begun
+        now_s = time.monotonic()
+        fitting = self._pass_times.fitting(wanted, budget_s - (now_s - started_s), now_s)
+        if fitting == wanted:
+            return begun
+        scores = [[d.score for d in one.prepared.detections] for one in begun]
+        remedy = f"'time_budget_s' ({budget_s:g} s) has room for {fitting} in one pass"
+        return [
+            _Begun(
+                one.job,
+                one.prepared.keeping(places, "time_budget_s", remedy),
+                one.started_s,
+                one.conversion_s,
+            )
+            for one, places in zip(begun, shared_out(scores, fitting, first=self._passes))
+        ]
+
+    def _count(self, one: _Begun, result: FrameResult, estimate_s: float, publish_started_s: float) -> None:
+        now_s, frame, camera = time.monotonic(), one.job.frame, one.job.camera
+        for problem in result.problems:
+            self._complaints(f"{camera.name} {problem.kind}", problem.text, problem.once)
+            if problem.once:
+                camera.statistics.add_unknown_class(problem.kind.removeprefix("class "))
+        durations_s = {
+            "wait for detections": frame.complete_at_s - frame.image_at_s,
+            "wait for network": one.started_s - frame.complete_at_s,
+            "conversion": one.conversion_s,
+            "estimate": estimate_s,
+            "publication": now_s - publish_started_s,
+            "latency": now_s - frame.complete_at_s,
+            "age": (self._now_ns() - stamp_ns(result.header.stamp)) / 1e9,
+        }
+        camera.statistics.add_frame(len(result.instances), result.dropped, durations_s)

@@ -1,0 +1,184 @@
+"""Cameras as the network needs them: an image without lens distortion, its intrinsics, and boxes in its pixels.
+
+All is in the camera's optical frame (x right, y down, z forward); the centre of the pixel in column c and row r is at
+(c, r).
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass
+from functools import cached_property
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from sensor_msgs.msg import CameraInfo
+
+from mrc_net_ros.conversions import LEAST_SIDE_PX, check_overlap, intrinsics
+from mrc_net_ros.unusable_input import UnusableInput
+
+Box = tuple[float, float, float, float]
+
+# How many coefficients each model may have; those of the first two are OpenCV's, in its order
+COEFFICIENTS = {
+    "plumb_bob": (4, 5),
+    "rational_polynomial": (8, 12, 14),
+    "equidistant": (4,),
+    "fisheye": (4,),
+}
+FISHEYE_MODELS = ("equidistant", "fisheye")
+POINTS_PER_SIDE = 9
+LARGEST_RESIDUE_PX = 0.5
+_ITERATIONS = (cv2.TERM_CRITERIA_COUNT + cv2.TERM_CRITERIA_EPS, 50, 1e-9)
+
+
+@dataclass(frozen=True, eq=False)
+class CameraModel:
+    """One camera's intrinsics for images of one size.
+
+    Args:
+        K: (3, 3), of the image that ``undistorted`` gives; the raw image's own as well, apart from distortion.
+        image_size: (height, width).
+        coefficients: OpenCV's distortion coefficients, or None where the image has no distortion.
+        is_fisheye: the coefficients are those of OpenCV's fisheye model (equidistant).
+    """
+
+    K: NDArray[np.float64]
+    image_size: tuple[int, int]
+    coefficients: NDArray[np.float64] | None = None
+    is_fisheye: bool = False
+
+    def undistorted(self, rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """The image (H, W, 3) as a camera without distortion with the intrinsics K would have taken it.
+
+        It has the raw image's size: what the lens saw outside of it is lost, and what it did not see is black.
+        """
+        if self.coefficients is None:
+            return rgb
+        return np.asarray(cv2.remap(rgb, *self._maps, cv2.INTER_LINEAR), dtype=np.uint8)  # type: ignore[arg-type]
+
+    def undistorted_box(self, box: Box) -> Box:
+        """The upright box around what a box (left, top, right, bottom) of the raw image shows, undistorted.
+
+        The box's corners and points of its edges are undistorted, as far as they lie in the raw image: beyond it
+        the lens model was never measured.
+
+        Raises:
+            UnusableInput: the box's part of the image is outside of the undistorted one, or the model has no inverse.
+        """
+        if self.coefficients is None:
+            return box
+        height, width = self.image_size
+        left, top = max(box[0], -0.5), max(box[1], -0.5)
+        right, bottom = min(box[2], width - 0.5), min(box[3], height - 0.5)
+        across, down = (
+            np.linspace(left, right, POINTS_PER_SIDE),
+            np.linspace(top, bottom, POINTS_PER_SIDE),
+        )
+        border = [(x, y) for x in across for y in (top, bottom)] + [
+            (x, y) for y in down for x in (left, right)
+        ]
+        found = self.undistorted_points(np.asarray(border))
+        found = found[np.isfinite(found).all(axis=1)]
+        if len(found) < POINTS_PER_SIDE:
+            raise UnusableInput(
+                "box_distortion",
+                "a detection's box lies where camera_info's distortion has no inverse (at the image's rim): "
+                "calibrate with points up to the rim, or feed a rectified image",
+            )
+        low, high = found.min(axis=0), found.max(axis=0)
+        result = (float(low[0]), float(low[1]), float(high[0]), float(high[1]))
+        if min(result[2] - result[0], result[3] - result[1]) < LEAST_SIDE_PX:
+            raise UnusableInput("box_distortion", "a detection's box is less than a pixel once undistorted")
+        check_overlap(result, self.image_size, "once undistorted, ")
+        return result
+
+    def undistorted_points(self, points_px: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Pixels (N, 2) of the raw image in the undistorted one; NaN where the lens model has no inverse."""
+        if self.coefficients is None:
+            return points_px
+        given = points_px.reshape(-1, 1, 2).astype(np.float64)
+        unturned = np.eye(3)
+        if self.is_fisheye:
+            inverse = cv2.fisheye.undistortPoints(given, self.K, self.coefficients, unturned, self.K)
+        else:
+            inverse = cv2.undistortPointsIter(given, self.K, self.coefficients, unturned, self.K, _ITERATIONS)
+        found = np.asarray(inverse, dtype=np.float64).reshape(-1, 2)
+        # The search for the inverse may end anywhere; a point counts if the lens leads back from it
+        residue = np.linalg.norm(self.distorted_points(found) - points_px, axis=1)
+        return np.where((residue < LARGEST_RESIDUE_PX)[:, None], found, np.nan)
+
+    def distorted_points(self, points_px: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Pixels (N, 2) of the undistorted image in the raw one."""
+        if self.coefficients is None:
+            return points_px
+        rays = np.concatenate([points_px, np.ones((len(points_px), 1))], axis=1) @ np.linalg.inv(self.K).T
+        still = np.zeros(3)
+        project = cv2.fisheye.projectPoints if self.is_fisheye else cv2.projectPoints
+        found, _ = project(rays[:, None], still, still, self.K, self.coefficients)
+        return np.asarray(found, dtype=np.float64).reshape(-1, 2)
+
+    @cached_property
+    def _maps(self) -> tuple[NDArray[np.generic], NDArray[np.generic]]:
+        """For cv2.remap, in its compact form."""
+        size = (self.image_size[1], self.image_size[0])
+        coefficients = np.zeros(4) if self.coefficients is None else self.coefficients
+        make = cv2.fisheye.initUndistortRectifyMap if self.is_fisheye else cv2.initUndistortRectifyMap
+        first, second = make(self.K, coefficients, np.eye(3), self.K, size, cv2.CV_16SC2)
+        return np.asarray(first), np.asarray(second)
+
+
+class CameraModels:
+    """The models of the last camera infos, so that maps are made once for each calibration and size."""
+
+    def __init__(self, size: int = 8) -> None:
+        self._size = size
+        self._models: OrderedDict[tuple[object, ...], CameraModel] = OrderedDict()
+
+    def find(self, info: CameraInfo, image_size: tuple[int, int], rectified: bool) -> CameraModel:
+        """The model for images of this size.
+
+        Args:
+            info: of the camera.
+            image_size: (height, width) of the image as it was received.
+            rectified: the image has no distortion: take P. Otherwise K and D.
+
+        Raises:
+            UnusableInput: as ``intrinsics``, or a distortion that cannot be taken out.
+        """
+        roi = info.roi
+        key = (
+            rectified, image_size, info.height, info.width, info.distortion_model, tuple(info.d), tuple(info.k),
+            tuple(info.p), roi.x_offset, roi.y_offset, roi.height, roi.width, info.binning_x, info.binning_y,
+        )  # fmt: skip
+        model = self._models.get(key)
+        if model is None:
+            model = camera_model(info, image_size, rectified)
+            self._models[key] = model
+            while len(self._models) > self._size:
+                self._models.popitem(last=False)
+        self._models.move_to_end(key)
+        return model
+
+
+def camera_model(info: CameraInfo, image_size: tuple[int, int], rectified: bool) -> CameraModel:
+    """What ``CameraModels.find`` remembers; raises as it does."""
+    matrix = intrinsics(info, image_size, rectified)
+    coefficients = np.asarray(info.d, dtype=np.float64)
+    if rectified or not coefficients.any():
+        return CameraModel(matrix, image_size)
+    counts = COEFFICIENTS.get(info.distortion_model)
+    if counts is None:
+        raise UnusableInput(
+            "distortion_model",
+            f"camera_info.distortion_model is '{info.distortion_model}', which the node cannot undistort (it can: "
+            f"{', '.join(COEFFICIENTS)}): feed a rectified image and set 'rectified' to true",
+        )
+    if len(coefficients) not in counts or not np.isfinite(coefficients).all():
+        raise UnusableInput(
+            "distortion",
+            f"camera_info.d has {len(coefficients)} numbers, but '{info.distortion_model}' has "
+            f"{' or '.join(map(str, counts))} finite ones: correct the calibration file",
+        )
+    return CameraModel(matrix, image_size, coefficients, info.distortion_model in FISHEYE_MODELS)
