@@ -168,7 +168,8 @@ def _measure_generator(arguments: argparse.Namespace, device: str, console: Cons
 
 def _measure_scaling(arguments: argparse.Namespace, device: str, console: Console) -> list[dict[str, Any]]:
     """Whole trainings, one after the other, each with so many processes; equal batches for each process."""
-    config, rows = TrainConfig.load(arguments.config), []
+    config = TrainConfig.load(arguments.config)
+    rows: list[dict[str, Any]] = []
     for processes in arguments.processes:
         options = RunOptions(Path(arguments.objects), processes, device, None)
         with tempfile.TemporaryDirectory() as folder:
