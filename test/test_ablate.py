@@ -6,6 +6,7 @@ import json
 import signal
 import subprocess
 import threading
+import time
 
 import pytest
 import torch
@@ -174,7 +175,8 @@ def test_ctrl_c_reaches_the_trainings_and_waits_for_them(tmp_path, monkeypatch):
 
     def interrupt():
         while not (len(started) == 2 and all(path.exists() and path.read_text() for path in started)):
-            pass
+            time.sleep(0.01)
+        time.sleep(0.2)  # until the last one is noted down
         signal.raise_signal(signal.SIGINT)
 
     monkeypatch.setattr(ablation_runs, "_start", start)
