@@ -165,18 +165,25 @@ def some_runs(folder, count=2) -> list[Run]:
     return [Run("siamese", seed, settings, folder / "runs" / "siamese" / f"seed{seed}") for seed in range(count)]
 
 
+def endless(path) -> "subprocess.Popen[bytes]":
+    """A process that notes in `path` that it has begun, and that Ctrl-C has ended it."""
+    script = "trap 'sleep 0.2; echo ended > $0; exit 0' INT; echo begun > $0; while :; do sleep 0.05; done"
+    process = subprocess.Popen(["bash", "-c", script, str(path)], start_new_session=True)
+    while not (path.exists() and path.read_text()):
+        time.sleep(0.01)
+    return process
+
+
 def test_ctrl_c_reaches_the_trainings_and_waits_for_them(tmp_path, monkeypatch):
     runs, started = some_runs(tmp_path, 3), []
-    script = "trap 'sleep 0.2; echo ended > $0; exit 0' INT; echo begun > $0; while :; do sleep 0.05; done"
 
     def start(run, objects, device):
         started.append(tmp_path / f"{run.seed}")
-        return subprocess.Popen(["bash", "-c", script, str(started[-1])], start_new_session=True)
+        return endless(started[-1])
 
     def interrupt():
         while not (len(started) == 2 and all(path.exists() and path.read_text() for path in started)):
             time.sleep(0.01)
-        time.sleep(0.2)  # until the last one is noted down
         signal.raise_signal(signal.SIGINT)
 
     monkeypatch.setattr(ablation_runs, "_start", start)
@@ -185,6 +192,21 @@ def test_ctrl_c_reaches_the_trainings_and_waits_for_them(tmp_path, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         train_all(Console(quiet=True), runs, tmp_path, "cpu", jobs=2)
     assert [path.read_text() for path in started] == ["ended\n", "ended\n"]
+
+
+def test_ctrl_c_while_a_training_starts_reaches_it_as_well(tmp_path, monkeypatch):
+    started = []
+
+    def start(run, objects, device):
+        started.append(tmp_path / f"{run.seed}")
+        process = endless(started[-1])
+        signal.raise_signal(signal.SIGINT)  # the training is at work, and not yet noted down
+        return process
+
+    monkeypatch.setattr(ablation_runs, "_start", start)
+    with pytest.raises(KeyboardInterrupt):
+        train_all(Console(quiet=True), some_runs(tmp_path, 2), tmp_path, "cpu", jobs=2)
+    assert [path.read_text() for path in started] == ["ended\n"]
 
 
 def test_a_training_that_fails_is_named_with_its_log(tmp_path, monkeypatch):

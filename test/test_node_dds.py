@@ -334,3 +334,5 @@ def test_depth_image_is_refused(raw_rig: harness.Rig) -> None:
     raw_rig.detections.publish(Detection2DArray(header=head, detections=[harness.detection("7", BOXES[0])]))
     raw_rig.images.publish(depth)
     raw_rig.wait_said("the image's encoding is '16UC1'")
+    assert len(raw_rig.answer(raw_rig.send(12.1, [harness.detection("7", BOXES[0])])).poses) == 1
+    assert not any(message.header == head for message in raw_rig.poses)

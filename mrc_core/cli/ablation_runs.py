@@ -7,8 +7,10 @@ import json
 import signal
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -95,8 +97,9 @@ def train_all(console: Console, runs: Sequence[Run], objects: Path, device: str,
                 run = waiting.pop(0)
                 done = steps_done(run.folder)
                 console.print(f"{run.title}: {f'goes on at step {done}' if done else 'begins'}")
-                process = _start(run, objects, device)
-                working[process.pid] = run, process
+                with _ctrl_c_waits():  # a training that nobody has noted down would go on alone
+                    process = _start(run, objects, device)
+                    working[process.pid] = run, process
             time.sleep(POLL_S)
             for pid, (run, process) in list(working.items()):
                 if process.poll() is None:
@@ -115,6 +118,22 @@ def train_all(console: Console, runs: Sequence[Run], objects: Path, device: str,
             process.send_signal(signal.SIGINT)  # ends after the step at hand, with a checkpoint
         for _, process in working.values():
             process.wait()
+
+
+@contextmanager
+def _ctrl_c_waits() -> Iterator[None]:
+    """What SIGINT does is done at the end of the block."""
+    if threading.current_thread() is not threading.main_thread():  # signals are not ours to handle
+        yield
+        return
+    came: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, _: came.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+        if came:
+            signal.raise_signal(signal.SIGINT)
 
 
 def _start(run: Run, objects: Path, device: str) -> subprocess.Popen[bytes]:
