@@ -30,7 +30,7 @@ help:
 	@echo "make lint        ruff and mypy"
 	@echo "make setup       only set up .venv: libraries, ROS 2 and the messages (minutes the first time, then seconds)"
 	@echo "make benchmark   speed of the renderers, the correlation and the estimator on this machine"
-	@echo "make train-demo  train the demo's bundle anew, into runs/demo (TRAIN_ARGS goes to mrc-net train)"
+	@echo "make train-demo  train the demo's bundle further, into runs/demo (TRAIN_ARGS goes to mrc-net train)"
 	@echo "make clean       remove results and caches;  make distclean: remove .venv as well"
 	@echo "PYTHON=python3.12 make setup   takes that Python; any of 3.11 to 3.13"
 
@@ -64,8 +64,10 @@ lint: $(PACKAGES_DONE)
 benchmark: $(PACKAGES_DONE)
 	@$(VENV)/bin/mrc-net benchmark
 
+# A run that is resumed has what came of the bundle in its checkpoint.
 train-demo: $(PACKAGES_DONE)
-	@$(VENV)/bin/mrc-net train --config config/train/demo.yaml --objects demo/objects --output runs/demo $(TRAIN_ARGS)
+	@$(VENV)/bin/mrc-net train --config config/train/demo.yaml --objects demo/objects --output runs/demo \
+	  $(if $(findstring --resume,$(TRAIN_ARGS)),,--init demo/bundle) $(TRAIN_ARGS)
 
 clean:
 	rm -rf out build install log .mypy_cache .pytest_cache .ruff_cache *.egg-info
