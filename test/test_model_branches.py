@@ -229,3 +229,17 @@ def test_batch_statistics_are_never_remembered() -> None:
     training = network.train().encode(crops, OBJECT_INDEX).f16
     assert torch.equal(training, network.eval().encode(crops, OBJECT_INDEX).f16)
     assert not torch.allclose(training[:2], network.encode(crops[:2], OBJECT_INDEX[:2]).f16, atol=1e-3)
+
+
+def test_the_rendered_mask_moves_the_residual_where_the_network_reads_it(crops: tuple[Tensor, Tensor]) -> None:
+    torch.manual_seed(0)
+    network = MRCNet(MRCNetConfig(**{**tiny_config().model_dump(), "rendered_mask": True}))
+    nn.init.normal_(network.regression.depth.output.weight, std=0.3)
+    real, rendered = encode(network, crops)
+    small, large = torch.zeros(2, len(OBJECT_INDEX), 64, 64, dtype=torch.bool)
+    small[:, 24:40, 24:40] = True
+    large[:, 16:48, 16:48] = True
+    depths = [network.regress(real, rendered, LOOK, mask).depth for mask in (small, large)]
+    assert not torch.allclose(*depths, atol=1e-4)
+    with pytest.raises(ValueError, match="needs the rendered mask"):
+        network.regress(real, rendered, LOOK)

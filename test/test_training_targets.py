@@ -112,6 +112,19 @@ def test_the_zero_residual_changes_nothing_and_a_turn_is_applied_from_the_left()
     assert torch.allclose(turned[:, :3, 3], coarse[:, :3, 3], atol=1e-6)
 
 
+def test_a_residual_of_the_coarse_depth_is_the_same_change_of_scale_at_every_distance():
+    limits, index = torch.tensor([[0.001, 0.004]]), torch.zeros(2, dtype=torch.long)
+    coarse = make_transform(random_rotations(2, rng()), torch.tensor([[0.02, 0.05, 0.5], [0.02, 0.05, 1.1]]))
+    nearer = PoseResidual(torch.zeros(2, 6), torch.zeros(2, 2), torch.full((2, 1), -0.02))
+    by_coarse = PoseCodec(2, 32, 64, limits, 128, depth_residual="coarse").refine(coarse, nearer, crop_K(2), index)
+    assert torch.allclose(by_coarse[:, 2, 3] / coarse[:, 2, 3], torch.tensor([0.98, 0.98]), atol=1e-6)
+    by_object = PoseCodec(2, 32, 64, limits, 128).refine(coarse, nearer, crop_K(2), index)
+    step = site_from_translation(coarse[:, :3, 3], crop_K(2), 128)[1] - site_from_translation(
+        by_object[:, :3, 3], crop_K(2), 128
+    )[1]
+    assert torch.allclose(step, torch.tensor(0.02 * 0.0025), atol=1e-8)
+
+
 def test_no_residual_puts_an_object_behind_the_camera():
     codec = PoseCodec(2, 32, 64, torch.tensor([[0.001, 0.004]]), 128)
     coarse = make_transform(random_rotations(2, rng()), torch.tensor([0.02, 0.05, 0.9]))

@@ -90,6 +90,25 @@ def test_a_finer_grid_starts_with_the_scores_of_the_coarser_ones_buckets(old, tm
     assert torch.equal(nearest_buckets(3, 3), torch.arange(len(fine)))
 
 
+def test_a_rendered_mask_that_is_new_changes_nothing_at_first(old, tmp_path):
+    """And a bundle with it starts a run without it, which then misses the last channel alone."""
+    batch = tiny_trainer(tmp_path / "plain", [WEDGE, BOX], init=old).source.batch(0, 6)
+    crops = Crops(batch.image, batch.K, batch.object_index)
+    run = tiny_trainer(tmp_path / "mask", [WEDGE, BOX], init=old, model={**SETTINGS["model"], "rendered_mask": True})
+    plain = tiny_trainer(tmp_path / "plain", [WEDGE, BOX], init=old)
+    with torch.no_grad():
+        assert torch.allclose(run.learner.two_stage(crops).pose, plain.learner.two_stage(crops).pose, atol=1e-6)
+        before = run.learner.two_stage(crops).residual.depth
+        run.learner.network.fusion.fuse4.conv.weight[:, -1] = 0.5
+        after = run.learner.two_stage(crops).residual.depth
+        assert (after != before).all()  # it is read
+    with run.learner.averaged():
+        run.learner.network.fusion.fuse4.conv.weight.data[:, -1] = 0.5
+    run.validator.export(tmp_path / "bundle", run.learner, run.state, {})
+    back = tiny_trainer(tmp_path / "back", [WEDGE, BOX], init=Bundle.load(tmp_path / "bundle"))
+    assert torch.equal(back.learner.network.fusion.fuse4.conv.weight, plain.learner.network.fusion.fuse4.conv.weight)
+
+
 def test_what_the_run_started_from_outlives_an_interruption(old, tmp_path):
     run = tiny_trainer(tmp_path, [DISC, WEDGE], init=old, steps=2)
     run.save()

@@ -209,7 +209,13 @@ def object_of(entry: ObjectEntry, mesh: Mesh) -> ObjectModel:
 def codec_for(config: MRCNetConfig, depth_limits: Tensor, conventions: Conventions = OURS) -> PoseCodec:
     """The pose codec that a network of this configuration speaks."""
     return PoseCodec(
-        config.n_side, config.xy_cells, config.depth_bins, depth_limits, config.crop_size, conventions
+        config.n_side,
+        config.xy_cells,
+        config.depth_bins,
+        depth_limits,
+        config.crop_size,
+        conventions,
+        config.depth_residual,
     )
 
 

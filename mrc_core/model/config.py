@@ -19,7 +19,7 @@ from pydantic import (
 # Left out of what is written where they are at their defaults: networks without foreign weights are described as ever,
 # and programs from before these keys read them.
 FOREIGN_FLAGS = ("bottleneck_bias", "input_scaling")
-LEFT_OUT_AT_DEFAULT = (*FOREIGN_FLAGS, "siamese")
+LEFT_OUT_AT_DEFAULT = (*FOREIGN_FLAGS, "siamese", "rendered_mask", "depth_residual")
 
 
 class MRCNetConfig(BaseModel):
@@ -85,6 +85,17 @@ class MRCNetConfig(BaseModel):
         True,
         description="real and rendered crops go through the same weights; false: renders have an encoder, decoders "
         "and a pyramid of their own (the paper's ablation)",
+    )
+
+    # Ours, not in the paper: docs/training.md has what they bring.
+    rendered_mask: bool = Field(
+        False,
+        description="stage 2 also reads which pixels the render covers, one channel at 1/4, beside the real features",
+    )
+    depth_residual: Literal["object", "coarse"] = Field(
+        "object",
+        description="what stage 2's depth counts in parts of: the object's middle tau_z, or the coarse pose's, so that "
+        "one number means one change of scale at every distance",
     )
 
     # What weights from elsewhere need: see FOREIGN_FLAGS.

@@ -58,14 +58,21 @@ class MRCNet(Branch):
         _check_look(look, real)
         return self.classification(real.f16, look)
 
-    def regress(self, real: Pyramid, rendered: Pyramid, look: Tensor) -> PoseResidual:
-        """Stage 2: the residual from the rendered pose to the real one; look (B, 3)."""
+    def regress(
+        self, real: Pyramid, rendered: Pyramid, look: Tensor, rendered_mask: Tensor | None = None
+    ) -> PoseResidual:
+        """Stage 2: the residual from the rendered pose to the real one.
+
+        Args:
+            look: (B, 3).
+            rendered_mask: (B, S, S) bool, the render's pixels; only networks with `rendered_mask` need it.
+        """
         _check_look(look, real)
         if rendered.f4.shape != real.f4.shape:
             raise ValueError(
                 f"{len(rendered.f4)} rendered crops cannot be compared with {len(real.f4)} real ones"
             )
-        return self.regression(self.fusion(real, rendered), look)
+        return self.regression(self.fusion(real, rendered, rendered_mask), look)
 
 
 def _check_look(look: Tensor, real: Pyramid) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +12,8 @@ from mrc_core.geometry.site import site_from_translation, translation_from_site
 from mrc_core.geometry.so3_grid import so3_grid_matrices
 from mrc_core.model.conventions import OURS, Conventions
 from mrc_core.model.network import PoseLogits, PoseResidual
+
+DepthResidual = Literal["object", "coarse"]
 
 SMALLEST_DEPTH = 0.02  # of an object's middle tau_z
 
@@ -34,6 +36,8 @@ class PoseCodec(nn.Module):
         depth_limits: (num_objects, 2) smallest and largest tau_z by object, metres per crop pixel.
         crop_size: side of the crop in pixels.
         conventions: those that the network's weights were trained under.
+        depth_residual: what the depth residual counts in parts of: "object", its middle tau_z, or "coarse", the coarse
+            pose's.
     """
 
     grid: Tensor
@@ -47,6 +51,7 @@ class PoseCodec(nn.Module):
         depth_limits: Tensor,
         crop_size: int,
         conventions: Conventions = OURS,
+        depth_residual: DepthResidual = "object",
     ) -> None:
         super().__init__()
         if (
@@ -58,7 +63,7 @@ class PoseCodec(nn.Module):
                 f"depth_limits must be rows of (low, high) with low < high, got {depth_limits.tolist()}"
             )
         self.xy_cells, self.depth_bins, self.crop_size = xy_cells, depth_bins, crop_size
-        self.conventions = conventions
+        self.conventions, self.depth_residual = conventions, depth_residual
         self.register_buffer("grid", so3_grid_matrices(n_side).clone(), persistent=False)  # (K, 3, 3)
         self.register_buffer("depth_limits", depth_limits.float(), persistent=False)
 
@@ -88,12 +93,14 @@ class PoseCodec(nn.Module):
         """Poses (B, 4, 4): R = dR R_coarse in camera axes; SITE numbers plus residuals (additive, also tau_z).
 
         The zero residual is the identity: (1, 0, 0, 0, 1, 0) is added to the six rotation numbers here. The depth
-        residual counts in parts of the object's middle tau_z, so that its size does not depend on the object's.
+        residual counts in parts of the object's middle tau_z, so that its size does not depend on the object's, or of
+        the coarse pose's tau_z: then 0.02 says "2 % too near" at every distance.
         """
         focal = self.conventions.depth_focal
         tau_xy, tau_z = site_from_translation(coarse[:, :3, 3], K_crop.float(), self.crop_size, focal)
         scale = self.depth_scale(object_index)
-        refined_z = tau_z + residual.depth.float().squeeze(1) * scale
+        unit = tau_z if self.depth_residual == "coarse" else scale
+        refined_z = tau_z + residual.depth.float().squeeze(1) * unit
         translation = translation_from_site(
             tau_xy + residual.xy.float(),
             torch.maximum(refined_z, SMALLEST_DEPTH * scale),  # an object behind the camera was not detected
@@ -109,5 +116,5 @@ class PoseCodec(nn.Module):
         return matrix_from_6d(residual.rotation6d.float() + identity)
 
     def depth_scale(self, object_index: Tensor) -> Tensor:
-        """The middle tau_z (B,) of each object: the unit of the depth residual."""
+        """The middle tau_z (B,) of each object."""
         return self.depth_limits[object_index].mean(dim=-1)

@@ -105,7 +105,7 @@ class TwoStage:
         image, mask = self.render(coarse, crops)
         with self._precision(crops.image):
             rendered = self.network.encode_render(image, crops.object_index)
-            residual = self.network.regress(real, rendered, self._stage_two_look(coarse, crops.K))
+            residual = self.network.regress(real, rendered, self._stage_two_look(coarse, crops.K), mask)
         residual = PoseResidual(residual.rotation6d.float(), residual.xy.float(), residual.depth.float())
         pose = self.codec.refine(coarse, residual, crops.K, crops.object_index)
         return Refinement(coarse, mask, rendered, residual, pose)

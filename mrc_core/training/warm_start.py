@@ -21,7 +21,9 @@ from mrc_core.training.learner import Learner
 
 DECODERS = "decoder.objects."
 BUCKETS = "classification.rotation.output."  # weight and bias have a row for each rotation bucket
-FREE = {"num_objects", "n_side"}  # what may differ between the bundle's network and the run's
+SILHOUETTE = "fusion.fuse4.conv.weight"  # has one more input channel, the last one, in a network with rendered_mask
+# What may differ between the bundle's network and the run's:
+FREE = {"num_objects", "n_side", "rendered_mask", "depth_residual"}
 FEW = 0.01  # of an object's samples
 
 
@@ -64,14 +66,19 @@ class WarmStart:
 
         A new object keeps the random decoder that the network was built with. One that speaks for another object, or
         for the mean of all, is sure of what is wrong and learns more slowly: docs/training.md has the measurement.
-        On another rotation grid each bucket starts with the score of the bundle's bucket that is nearest to it.
+        On another rotation grid each bucket starts with the score of the bundle's bucket that is nearest to it, and a
+        rendered mask that the bundle's stage 2 did not read starts with no weight.
         """
         nearest = nearest_buckets(self.bundle.config.n_side, self.n_side)
         for name, value in learner.network.state_dict().items():  # shares memory with the network
             there = self._name_there(name)
             if there is not None:
                 theirs = self.bundle.weights[there]
-                value.copy_(theirs[nearest] if name.startswith(BUCKETS) else theirs)
+                if name.startswith(BUCKETS):
+                    theirs = theirs[nearest]
+                if name == SILHOUETTE:
+                    theirs = _with_channels(theirs, value.shape[1])
+                value.copy_(theirs)
             learner.average[name].copy_(value)
 
     def _name_there(self, name: str) -> str | None:
@@ -106,6 +113,12 @@ class WarmStart:
             "new": [name for name, place in named if place is None],
             **{key: before[key] for key in ("commit", "step", "samples_seen", "init") if key in before},
         }
+
+
+def _with_channels(weight: Tensor, channels: int) -> Tensor:
+    """A convolution's weight (out, in, k, k) for so many input channels: the last ones are cut, or weigh nothing."""
+    missing = weight.new_zeros(len(weight), max(0, channels - weight.shape[1]), *weight.shape[2:])
+    return torch.cat([weight, missing], dim=1)[:, :channels]
 
 
 def match_bundle(
