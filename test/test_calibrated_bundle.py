@@ -101,6 +101,18 @@ def test_a_calibration_of_other_weights_is_refused(calibrated, tmp_path):
         Bundle.load(calibrated)
 
 
+def test_a_calibration_brings_its_rounds_and_no_others_are_accepted(calibrated):
+    """Scores that were fitted for two rounds say nothing of poses after one."""
+    twice = calibration_for(calibrated).model_copy(update={"rounds": 2})
+    store_calibration(calibrated, twice)
+    assert Bundle.load(calibrated).config.rounds == 2
+    content = yaml.safe_load((calibrated / "bundle.yaml").read_text())
+    content["model"].pop("rounds")
+    (calibrated / "bundle.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
+    with pytest.raises(BundleError, match="not of 1 rounds.*mrc-net calibrate"):
+        Bundle.load(calibrated)
+
+
 def test_what_training_writes_has_none(calibrated):
     bundle = Bundle.load(calibrated)
     made = make_bundle(bundle.objects, bundle.network(), bundle.depth_limits, bundle.weights, {})

@@ -1,5 +1,7 @@
 """The estimator: crops, batch invariance, frames of the mesh, and bad input."""
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
@@ -138,6 +140,21 @@ def test_refine_starts_from_the_given_pose(estimator):
         for e in estimates
     ]
     assert np.abs(estimator.refine(image, K, moved)[0].cam_from_obj - again[0].cam_from_obj).max() > 0.1
+
+
+def test_two_rounds_are_stage_two_from_its_own_result(estimator):
+    bundle = estimator.bundle
+    config = bundle.config.model_copy(update={"rounds": 2})
+    twice = PoseEstimator(replace(bundle, config=config), estimator.two_stage.renderer, torch.device("cpu"), "fp32")
+    image, found = textured_image(), detections(3)
+    once = estimator.estimate(image, K, found)
+    for a, b, before in zip(twice.estimate(image, K, found), estimator.refine(image, K, once), once):
+        assert np.allclose(a.cam_from_obj, b.cam_from_obj, atol=1e-5)
+        assert a.score == before.score
+        assert not np.allclose(a.cam_from_obj, before.cam_from_obj, atol=1e-4)
+    crops = twice.crop([(image, K, found)])
+    with torch.inference_mode():
+        assert torch.equal(twice.two_stage(crops).coarse, estimator.two_stage(crops).coarse)  # stage 1's own
 
 
 def test_poses_are_of_the_meshs_own_frame(estimator):

@@ -6,6 +6,7 @@ import argparse
 import json
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from mrc_core.inference.bundle_file import read_bundle_file, store_calibration
 from mrc_core.inference.calibration import Calibration
 from mrc_core.inference.evidence import DETECTED, TRACKED
 from mrc_core.inference.render_look import renderer_for
+from mrc_core.model.config import MOST_ROUNDS
 from mrc_core.model.conventions import OURS
 from mrc_core.model.two_stage import TwoStage
 from mrc_core.reporting.plotting import require_matplotlib
@@ -40,6 +42,7 @@ holds the true pose in 90 % of the cases. Both go into bundle.yaml; the weights 
 
 examples:
   mrc-net calibrate --bundle demo/bundle
+  mrc-net calibrate --bundle demo/bundle --rounds 2
   mrc-net calibrate --bundle runs/kitchen/bundle --samples 150 --output out/kitchen_calibration
 
 The scenes look like those that the bundle was trained on, with another seed. The output folder gets calibration.json
@@ -61,6 +64,13 @@ def add_parser(commands: Any) -> None:
         "--samples", type=int, default=400, metavar="N", help="scenes for each object, about; default %(default)s"
     )
     parser.add_argument(
+        "--rounds",
+        type=int,
+        metavar="N",
+        help="the bundle's stage 2 runs N times from now on, each time from what it said last: slower, and often more "
+        "accurate; default: as often as before",
+    )
+    parser.add_argument(
         "--seed", type=int, default=DEFAULT_SEED, metavar="N", help="of the scenes; default %(default)s"
     )
     parser.add_argument(
@@ -78,7 +88,7 @@ def add_parser(commands: Any) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Calibrates; returns the exit status."""
     started = time.monotonic()
-    bundle = Bundle.load(arguments.bundle)
+    bundle = with_rounds(Bundle.load(arguments.bundle), arguments.rounds)
     if bundle.conventions != OURS:
         raise ValueError(
             "this bundle's weights were trained elsewhere, on crops that are made otherwise than our scenes': "
@@ -102,6 +112,7 @@ def run(arguments: argparse.Namespace) -> int:
         measured[name] = figures(found[name], bundle.objects, with_stage_one=name == "detected")
     calibration = Calibration(
         weights_sha256=read_bundle_file(Path(arguments.bundle)).weights_sha256,
+        rounds=bundle.config.rounds,
         seed=arguments.seed,
         samples=samples,
         detected=channels["detected"],
@@ -115,6 +126,19 @@ def run(arguments: argparse.Namespace) -> int:
     seconds = time.monotonic() - started
     console.print(f"calibrated in {seconds:.0f} s: {arguments.bundle}\nreport: {folder}", soft_wrap=True)
     return 0
+
+
+def with_rounds(bundle: Bundle, rounds: int | None) -> Bundle:
+    """The bundle with so many rounds of stage 2, and without a calibration that is of another number.
+
+    Raises:
+        ValueError: out of range.
+    """
+    if rounds is None or rounds == bundle.config.rounds:
+        return bundle
+    if not 1 <= rounds <= MOST_ROUNDS:
+        raise ValueError(f"--rounds must be 1 to {MOST_ROUNDS}, not {rounds}")
+    return replace(bundle, config=bundle.config.model_copy(update={"rounds": rounds}), calibration=None)
 
 
 def scenes_of(bundle: Bundle, config_path: str | None) -> tuple[SceneConfig, int]:

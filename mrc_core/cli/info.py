@@ -76,6 +76,7 @@ def run(arguments: argparse.Namespace) -> int:
         f"network: ResNet-{model['backbone']}, {model['crop_size']} px crops, "
         f"{facts['parameters'] / 1e6:.2f} M parameters, {facts['rotations']} rotations, "
         f"{model['xy_cells']}x{model['xy_cells']} cells, {model['depth_bins']} depths"
+        + (f", stage 2 runs {model['rounds']} times" if "rounds" in model else "")
     )
     provenance = facts["provenance"]
     for key in ("version", "commit", "data", "step", "samples_seen"):

@@ -129,17 +129,22 @@ def write_bundle_file(folder: Path, content: dict[str, Any]) -> None:
 def store_calibration(folder: Path, calibration: Calibration) -> None:
     """Puts a calibration into a bundle's folder, in the place of an older one; all other files stay as they are.
 
+    The bundle's rounds of stage 2 become those that were calibrated.
+
     Raises:
         BundleError: it was fitted for other weights or objects.
     """
     content = yaml.safe_load((folder / FILE).read_text())
-    write_bundle_file(folder, {**content, "calibration": calibration.model_dump(mode="json")})
+    sizes = BundleFile.model_validate(content).config.model_dump(mode="json")
+    model = MRCNetConfig(**{**sizes, "rounds": calibration.rounds}).model_dump(mode="json")
+    changed = {"model": model, "calibration": calibration.model_dump(mode="json")}
+    write_bundle_file(folder, {**content, **changed})
 
 
 def _check_calibration(folder: Path, content: BundleFile) -> None:
     if content.calibration is not None:
         names = [entry.class_id for entry in content.objects]
-        problem = content.calibration.problem(names, content.weights_sha256)
+        problem = content.calibration.problem(names, content.weights_sha256, content.config.rounds)
         if problem is not None:
             raise BundleError(f"{folder}: {problem}")
 

@@ -104,6 +104,7 @@ class Calibration(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
     version: Literal[1] = 1
     weights_sha256: str  # of the weights whose evidence was looked at
+    rounds: int = 1  # of stage 2 for detected poses
     seed: int
     samples: int
     detected: Channel
@@ -117,10 +118,12 @@ class Calibration(BaseModel):
                 raise ValueError(f"{name}: this program knows the evidence {', '.join(known)}")
         return self
 
-    def problem(self, class_ids: Sequence[str], weights_sha256: str) -> str | None:
+    def problem(self, class_ids: Sequence[str], weights_sha256: str, rounds: int) -> str | None:
         """Why this calibration does not belong to a bundle, and what to do; None where it does."""
         if self.weights_sha256 != weights_sha256:
             return "the calibration was fitted for other weights: run `mrc-net calibrate` for this bundle"
+        if self.rounds != rounds:
+            return f"the calibration is not of {rounds} rounds of stage 2: run `mrc-net calibrate` for this bundle"
         if len(self.detected.widening) != len(class_ids) or len(self.tracked.widening) != len(class_ids):
             return f"the calibration is not of {len(class_ids)} objects: run `mrc-net calibrate` for this bundle"
         return None

@@ -43,7 +43,7 @@ def best_of_turns(two_stage: TwoStage, crops: Crops) -> TurnedOutput:
     turn = scores.argmax(dim=0)
     rows = turn * len(crops) + torch.arange(len(crops), device=turn.device)
     coarse = two_stage.codec.coarse_pose(two_stage.codec.most_likely(logits), turned.K, turned.object_index)
-    refined = two_stage.refine(turned.take(rows), real.take(rows), coarse[rows])
+    refined = two_stage.refine_in_rounds(turned.take(rows), real.take(rows), coarse[rows])
     return TurnedOutput(turned_back(refined.pose, turn), scores.amax(dim=0), turn)
 
 

@@ -19,7 +19,9 @@ from pydantic import (
 # Left out of what is written where they are at their defaults: networks without foreign weights are described as ever,
 # and programs from before these keys read them.
 FOREIGN_FLAGS = ("bottleneck_bias", "input_scaling")
-LEFT_OUT_AT_DEFAULT = (*FOREIGN_FLAGS, "siamese", "rendered_mask", "depth_residual")
+LEFT_OUT_AT_DEFAULT = (*FOREIGN_FLAGS, "siamese", "rendered_mask", "depth_residual", "rounds")
+
+MOST_ROUNDS = 8
 
 
 class MRCNetConfig(BaseModel):
@@ -96,6 +98,13 @@ class MRCNetConfig(BaseModel):
         "object",
         description="what stage 2's depth counts in parts of: the object's middle tau_z, or the coarse pose's, so that "
         "one number means one change of scale at every distance",
+    )
+
+    rounds: int = Field(
+        1,
+        ge=1,
+        le=MOST_ROUNDS,
+        description="how often stage 2 runs in use, each time from what it said last; in training it runs once",
     )
 
     # What weights from elsewhere need: see FOREIGN_FLAGS.

@@ -55,7 +55,7 @@ class Refinement(NamedTuple):
 
 
 class TwoStageOutput(NamedTuple):
-    """Everything that the two stages said."""
+    """Everything that the two stages said: `coarse` is stage 1's, all below it of stage 2's last round."""
 
     real: Pyramid
     logits: PoseLogits
@@ -82,11 +82,12 @@ class TwoStage:
         self.network, self.codec, self.renderer, self.autocast = network, codec, renderer, autocast
 
     def __call__(self, crops: Crops) -> TwoStageOutput:
-        """Stage 1, then stage 2 from its most likely pose."""
+        """Stage 1, then stage 2 from its most likely pose, as often as the network's `rounds` say."""
         real = self.encode(crops)
         logits = self.classify(real, crops)
         coarse = self.codec.coarse_pose(self.codec.most_likely(logits), crops.K, crops.object_index)
-        return TwoStageOutput(real, logits, *self.refine(crops, real, coarse))
+        refinement = self.refine_in_rounds(crops, real, coarse)
+        return TwoStageOutput(real, logits, **{**refinement._asdict(), "coarse": coarse})
 
     def encode(self, crops: Crops) -> Pyramid:
         """Features of the real crops, which both stages read."""
@@ -98,6 +99,13 @@ class TwoStage:
         with self._precision(crops.image):
             logits = self.network.classify(real, look_direction(crops.K, self.codec.crop_size))
         return PoseLogits(logits.rotation.float(), logits.xy.float(), logits.depth.float())
+
+    def refine_in_rounds(self, crops: Crops, real: Pyramid, coarse: Tensor) -> Refinement:
+        """`refine` from coarse poses (B, 4, 4), then from its own results; returns the last round."""
+        refinement = self.refine(crops, real, coarse)
+        for _ in range(self.network.config.rounds - 1):
+            refinement = self.refine(crops, real, refinement.pose)
+        return refinement
 
     def refine(self, crops: Crops, real: Pyramid, coarse: Tensor) -> Refinement:
         """Stage 2: render the coarse poses (B, 4, 4), correlate, regress. No gradient reaches `coarse`."""

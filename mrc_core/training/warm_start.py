@@ -23,7 +23,7 @@ DECODERS = "decoder.objects."
 BUCKETS = "classification.rotation.output."  # weight and bias have a row for each rotation bucket
 SILHOUETTE = "fusion.fuse4.conv.weight"  # has one more input channel, the last one, in a network with rendered_mask
 # What may differ between the bundle's network and the run's:
-FREE = {"num_objects", "n_side", "rendered_mask", "depth_residual"}
+FREE = {"num_objects", "n_side", "rendered_mask", "depth_residual", "rounds"}
 FEW = 0.01  # of an object's samples
 
 
