@@ -16,6 +16,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         ablate,
         benchmark,
         calibrate,
+        diagnose,
         estimate,
         evaluate,
         import_weights,
@@ -33,7 +34,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--version", action="version", version=f"mrc-net {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     make = (onboard, symmetries, train, calibrate, preview, import_weights)
-    use = (estimate, synthesize, evaluate, info, strip_meshes, join_meshes, benchmark, ablate)
+    use = (estimate, synthesize, evaluate, info, diagnose, strip_meshes, join_meshes, benchmark, ablate)
     for command in (*make, *use):
         command.add_parser(commands)
     arguments = parser.parse_args(argv)
