@@ -81,7 +81,7 @@ def test_the_command_finds_the_ros_package_beside_the_library(tmp_path: Path) ->
 
 def test_executables_and_command_are_installed() -> None:
     cmake = (ROOT / "CMakeLists.txt").read_text(encoding="utf-8")
-    for name in ("evaluate_bag", "play_bag"):
+    for name in ("benchmark_node", "evaluate_bag", "play_bag", "soak_node"):
         path = ROOT / "scripts/executables" / name
         assert f"scripts/executables/{name}\n" in cmake
         assert os.access(path, os.X_OK)
