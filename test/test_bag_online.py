@@ -107,12 +107,15 @@ def test_the_launch_file_passes_every_argument_on(monkeypatch: pytest.MonkeyPatc
         "launch.substitutions": ["LaunchConfiguration", "PathJoinSubstitution"],
         "launch_ros": [],
         "launch_ros.actions": ["Node"],
+        "launch_ros.parameter_descriptions": ["ParameterValue"],
         "launch_ros.substitutions": ["FindPackageShare"],
     }.items():
         module = ModuleType(module_name)
         for name in names:
             setattr(module, name, type(name, (Recorded,), {}))
         monkeypatch.setitem(sys.modules, module_name, module)
+    # Imported anew with these modules
+    monkeypatch.delitem(sys.modules, "mrc_net_ros.launching", raising=False)
     path = ROOT / "launch/evaluate_bag.launch.py"
     scope: dict[str, Any] = {"__name__": "evaluate_bag_launch"}
     exec(compile(path.read_text(encoding="utf-8"), str(path), "exec"), scope)
