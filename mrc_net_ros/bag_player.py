@@ -47,7 +47,13 @@ class BagPlayer(Node):
         self._image = self.create_publisher(type(first.image.message), image_topic, qos)
         self._camera_info = self.create_publisher(type(first.camera_info.message), "camera_info", qos)
         self._detections = self.create_publisher(type(first.detections.message), "detections", qos)
-        self._poses_in = self.create_subscription(ObjectPoseArray, "poses", self._on_poses, qos)
+        # Deep, so that poses that arrived are not lost while this process gets no processor
+        self._poses_in = self.create_subscription(
+            ObjectPoseArray,
+            "poses",
+            self._on_poses,
+            QoSProfile(depth=1000, reliability=ReliabilityPolicy.RELIABLE),
+        )
         self._tf_in = self.create_subscription(
             TFMessage, "/tf", self._on_tf, QoSProfile(depth=100, reliability=ReliabilityPolicy.RELIABLE)
         )

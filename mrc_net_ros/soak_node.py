@@ -27,6 +27,8 @@ from mrc_net_ros.measuring.restamped import RestampedFrames
 from mrc_net_ros.measuring.soak import SoakFigures, SoakPlan, soak
 from mrc_net_ros.measuring.soak_checks import SoakLimits, checks
 
+# Each restart's threads get arenas of the allocator, one after the other: memory settles after ten or so
+LEAST_RESTARTS = 20
 LEAST_SECONDS = 10.0  # memory and inference time need samples after the warm-up
 
 
@@ -54,7 +56,7 @@ def make_parser() -> argparse.ArgumentParser:
         "--overload", type=float, default=plan.overload, help="times the sustainable rate (%(default)s)"
     )
     parser.add_argument(
-        "--restarts", type=int, default=plan.restarts, help="afterwards, 0 or at least 10 (%(default)s)"
+        "--restarts", type=int, default=plan.restarts, help="afterwards, 0 or at least 20 (%(default)s)"
     )
     parser.add_argument("--detections", type=int, default=2, help="in each frame (%(default)s)")
     parser.add_argument(
@@ -82,8 +84,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(own)
     if options.seconds < LEAST_SECONDS or options.overload <= 0.0 or options.detections < 1:
         parser.error(f"--seconds must be {LEAST_SECONDS:g} at least, --overload and --detections positive")
-    if options.restarts != 0 and options.restarts < 10:
-        parser.error("--restarts must be 0 or at least 10: fewer tell nothing of memory")
+    if options.restarts != 0 and options.restarts < LEAST_RESTARTS:
+        parser.error("--restarts must be 0 or at least 20: fewer tell nothing of memory")
     console = Console()
     if not console.is_terminal:  # a file or a pipe has no width; eighty columns would cut the tables
         console = Console(width=120)

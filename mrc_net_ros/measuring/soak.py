@@ -43,7 +43,7 @@ class SoakPlan:
         seconds: of overload.
         overload: times the rate that the node can sustain.
         single_frames: answered one by one, to find that rate.
-        restarts: how often the node is deactivated and activated; fewer than 10 tell nothing of memory.
+        restarts: how often the node is deactivated and activated; fewer than 20 tell little of memory.
     """
 
     seconds: float = 600.0
