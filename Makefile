@@ -5,6 +5,8 @@ PYTHON ?= $(shell sh scripts/find_python.sh)
 DEMO_ARGS ?=
 TEST_ARGS ?=
 TRAIN_ARGS ?=
+SOAK_ARGS ?=
+BENCHMARK_ARGS ?=
 
 # A shell in which a ROS installation was sourced must not mix that one with the packages of .venv.
 unexport PYTHONPATH AMENT_PREFIX_PATH CMAKE_PREFIX_PATH COLCON_PREFIX_PATH LD_LIBRARY_PATH RMW_IMPLEMENTATION
@@ -20,7 +22,7 @@ PACKAGES_DONE := $(VENV)/.packages_done
 UNDERLAY_DONE := $(VENV)/.underlay_done
 UNDERLAY_SOURCES := CMakeLists.txt package.xml mrc_net_ros/__init__.py $(shell find underlay msg srv -type f -not -path '*/__pycache__/*' -not -path '*/.*')
 
-.PHONY: help setup demo test lint benchmark train-demo clean distclean
+.PHONY: help setup demo test lint benchmark benchmark-node soak train-demo clean distclean
 .DEFAULT_GOAL := help
 
 help:
@@ -30,6 +32,10 @@ help:
 	@echo "make lint        ruff and mypy"
 	@echo "make setup       only set up .venv: libraries, ROS 2 and the messages (minutes the first time, then seconds)"
 	@echo "make benchmark   speed of the renderers, the correlation and the estimator on this machine"
+	@echo "make benchmark-node   what the node does for a frame beside the network, at 30 frames/s (2 minutes;"
+	@echo "                 BENCHMARK_ARGS=\"--inputs raw\")"
+	@echo "make soak        the node under twice the frames that it can answer, for ten minutes, then 20 restarts; out/soak"
+	@echo "                 (SOAK_ARGS=\"--seconds 60\" for a short one)"
 	@echo "make train-demo  train the demo's bundle further, into runs/demo (TRAIN_ARGS goes to mrc-net train)"
 	@echo "make clean       remove results and caches;  make distclean: remove .venv as well"
 	@echo "PYTHON=python3.12 make setup   takes that Python; any of 3.11 to 3.13"
@@ -63,6 +69,12 @@ lint: $(PACKAGES_DONE)
 
 benchmark: $(PACKAGES_DONE)
 	@$(VENV)/bin/mrc-net benchmark
+
+benchmark-node: setup
+	@$(RUN) -m mrc_net_ros.benchmark_node $(BENCHMARK_ARGS)
+
+soak: setup
+	@$(RUN) -m mrc_net_ros.soak_node $(SOAK_ARGS)
 
 # A run that is resumed has what came of the bundle in its checkpoint.
 train-demo: $(PACKAGES_DONE)

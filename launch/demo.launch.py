@@ -6,28 +6,22 @@ from launch import LaunchContext, LaunchDescription
 from launch.actions import DeclareLaunchArgument, ExecuteProcess, IncludeLaunchDescription, OpaqueFunction
 from launch.conditions import IfCondition
 from launch.launch_description_sources import PythonLaunchDescriptionSource
-from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
+from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
-from launch_ros.substitutions import FindPackageShare
 
-SHARE = FindPackageShare("mrc_net_ros")
+from mrc_net_ros.launching import installed, log_level_argument, parameter_arguments
+
+PASSED_ON = ("bundle", "device")
 NAMESPACE = "camera"  # the topics in the demo's bag are /camera/image_rect/compressed and so on
 
 
 def generate_launch_description() -> LaunchDescription:
     """Player, node and RViz; time is the recording's."""
     arguments = [
-        DeclareLaunchArgument(
-            "bundle", default_value="", description="Folder of the trained bundle; empty: the demo's bundle."
-        ),
-        DeclareLaunchArgument(
-            "device",
-            default_value="",
-            description="auto, cpu or cuda; empty: the parameters file's, else auto.",
-        ),
+        *parameter_arguments(PASSED_ON),
         DeclareLaunchArgument(
             "bag",
-            default_value=PathJoinSubstitution([SHARE, "demo", "bag"]),
+            default_value=installed("demo", "bag"),
             description="Folder of a rosbag2 with /camera/image_rect/compressed, camera_info and detections.",
         ),
         DeclareLaunchArgument(
@@ -46,14 +40,12 @@ def generate_launch_description() -> LaunchDescription:
         DeclareLaunchArgument(
             "rviz", default_value="true", description="true: show image, overlay, TF and meshes in RViz."
         ),
-        DeclareLaunchArgument("log_level", default_value="info", description="debug, info, warn or error."),
+        log_level_argument(),
     ]
     node = IncludeLaunchDescription(
-        PythonLaunchDescriptionSource(PathJoinSubstitution([SHARE, "launch", "mrc_net.launch.py"])),
+        PythonLaunchDescriptionSource(installed("launch", "mrc_net.launch.py")),
         launch_arguments={
-            "bundle": LaunchConfiguration("bundle"),
-            "device": LaunchConfiguration("device"),
-            "log_level": LaunchConfiguration("log_level"),
+            **{name: LaunchConfiguration(name) for name in (*PASSED_ON, "log_level")},
             "namespace": NAMESPACE,
             "image_transport": "compressed",
             "image_qos": "reliable",
@@ -63,7 +55,7 @@ def generate_launch_description() -> LaunchDescription:
     rviz = Node(
         package="rviz2",
         executable="rviz2",
-        arguments=["-d", PathJoinSubstitution([SHARE, "config", "mrc_net.rviz"])],
+        arguments=["-d", installed("config", "mrc_net.rviz")],
         parameters=[{"use_sim_time": True}],
         condition=IfCondition(LaunchConfiguration("rviz")),
     )

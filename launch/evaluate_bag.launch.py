@@ -2,11 +2,10 @@
 
 from launch import LaunchContext, LaunchDescription
 from launch.actions import DeclareLaunchArgument, OpaqueFunction
-from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
+from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
-from launch_ros.substitutions import FindPackageShare
 
-DEMO_BUNDLE = PathJoinSubstitution([FindPackageShare("mrc_net_ros"), "demo", "bundle"])
+from mrc_net_ros.launching import installed
 
 # Options of evaluate_bag with their descriptions; empty ones are not passed on.
 OPTIONS = {
@@ -35,7 +34,7 @@ def generate_launch_description() -> LaunchDescription:
         DeclareLaunchArgument("bag", description="Folder of a rosbag2 (sqlite3 or mcap); must be given."),
         DeclareLaunchArgument(
             "bundle",
-            default_value=DEMO_BUNDLE,
+            default_value=installed("demo", "bundle"),
             description="Folder of the trained bundle; the demo's if not given.",
         ),
         *(DeclareLaunchArgument(name, default_value="", description=text) for name, text in OPTIONS.items()),

@@ -47,7 +47,13 @@ class BagPlayer(Node):
         self._image = self.create_publisher(type(first.image.message), image_topic, qos)
         self._camera_info = self.create_publisher(type(first.camera_info.message), "camera_info", qos)
         self._detections = self.create_publisher(type(first.detections.message), "detections", qos)
-        self._poses_in = self.create_subscription(ObjectPoseArray, "poses", self._on_poses, qos)
+        # Deep, so that poses that arrived are not lost while this process gets no processor
+        self._poses_in = self.create_subscription(
+            ObjectPoseArray,
+            "poses",
+            self._on_poses,
+            QoSProfile(depth=1000, reliability=ReliabilityPolicy.RELIABLE),
+        )
         self._tf_in = self.create_subscription(
             TFMessage, "/tf", self._on_tf, QoSProfile(depth=100, reliability=ReliabilityPolicy.RELIABLE)
         )
@@ -55,6 +61,7 @@ class BagPlayer(Node):
             DiagnosticArray, "/diagnostics", self._on_diagnostics, 10
         )
         self._trouble: str | None = None
+        self._said: tuple[int, dict[str, str]] = (0, {})
         self._arrived = threading.Condition()
         self._poses: dict[int, tuple[ObjectPoseArray, float]] = {}
         self._transforms: dict[int, int] = defaultdict(int)
@@ -79,6 +86,10 @@ class BagPlayer(Node):
         """Why the node cannot start, as it says in its diagnostics; None as long as it may."""
         return self._trouble
 
+    def node_values(self) -> tuple[int, dict[str, str]]:
+        """How often the node has sent diagnostics, and what it said last, by key. Of a node with one camera."""
+        return self._said
+
     def play(self, frame: BagFrame, timeout_s: float) -> PlayedFrame:
         """Publishes one frame and waits for its poses, and for as many transforms, at most ``timeout_s``."""
         self.send_camera_info(frame.camera_info.cdr)
@@ -86,12 +97,20 @@ class BagPlayer(Node):
         sent_s = time.monotonic()
         self.send_image(frame.image.cdr)
         at_ns = frame.stamp_ns
+        received_s = self.wait_for_poses(at_ns, timeout_s)
+        if received_s is None:
+            return PlayedFrame(frame, None, None)
         with self._arrived:
-            if not self._arrived.wait_for(lambda: at_ns in self._poses, timeout=timeout_s):
-                return PlayedFrame(frame, None, None)
-            poses, received_s = self._poses[at_ns]
+            poses, _ = self._poses[at_ns]
             self._arrived.wait_for(lambda: self._transforms[at_ns] >= len(poses.poses), timeout=1.0)
         return PlayedFrame(frame, poses, received_s - sent_s)
+
+    def wait_for_poses(self, at_ns: int, timeout_s: float) -> float | None:
+        """Waits for the poses with this stamp. Returns when [s, monotonic] they arrived, or None."""
+        with self._arrived:
+            if not self._arrived.wait_for(lambda: at_ns in self._poses, timeout=timeout_s):
+                return None
+            return self._poses[at_ns][1]
 
     def send_image(self, cdr: bytes) -> None:
         """Publishes a recorded image without waiting for anything."""
@@ -120,6 +139,9 @@ class BagPlayer(Node):
         for status in message.status:
             if status.level == DiagnosticStatus.ERROR and status.message.startswith("cannot be"):
                 self._trouble = status.message
+        if message.status:
+            values = {value.key: value.value for value in message.status[0].values}
+            self._said = (self._said[0] + 1, values)
 
     def _on_tf(self, message: TFMessage) -> None:
         with self._arrived:

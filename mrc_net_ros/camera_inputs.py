@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
@@ -14,6 +15,7 @@ from mrc_net_ros.parameters import NodeSettings
 from mrc_net_ros.qos import Report, input_qos, subscribe
 from mrc_net_ros.starvation import StarvationWatch
 from mrc_net_ros.synchroniser import Frame, FrameSynchroniser
+from mrc_net_ros.thread_time import NO_TIME, ThreadTime, thread_time
 from mrc_net_ros.unusable_input import UnusableInput
 
 IMAGE_TOPIC = "image_rect"
@@ -30,6 +32,8 @@ class CameraInputs:
         prefix: before the topics' names: ``left/`` or an empty text.
         on_frame: called in the executor's thread with each complete frame.
         report: takes topics whose publishers cannot be heard.
+        on_spent: called after each complete frame, also one that is dropped then, with what the callbacks have spent
+            since the frame before.
     """
 
     def __init__(
@@ -40,11 +44,15 @@ class CameraInputs:
         on_frame: Callable[[Frame], None],
         complaints: Complaints,
         report: Report,
+        on_spent: Callable[[ThreadTime], None] = lambda spent: None,
     ) -> None:
         self._node, self._complaints = node, complaints
+        self._on_spent = on_spent
+        self._callback_started = self._spent = NO_TIME
+        self._frame_is_complete = False
         self.on_frame = on_frame
         self.synchroniser = FrameSynchroniser(
-            lambda frame: self.on_frame(frame), settings.sync_queue_size, settings.sync_slop_s
+            self._on_complete, settings.sync_queue_size, settings.sync_slop_s
         )
         self._watch = StarvationWatch()
         compressed = settings.image_transport == "compressed"
@@ -72,10 +80,15 @@ class CameraInputs:
         topics = [subscription.topic_name for subscription in self._subscriptions]
         return self._watch.trouble(self.synchroniser, topics, time.monotonic())
 
+    def _on_complete(self, frame: Frame) -> None:
+        self._frame_is_complete = True
+        self.on_frame(replace(frame, callbacks=self._spent + (thread_time() - self._callback_started)))
+
     def _guarded(self, take: Callable[[Any], None], topic: str) -> Callable[[Any], None]:
         """One publisher must not end the node."""
 
         def guarded(message: Any) -> None:
+            self._callback_started = thread_time()
             try:
                 take(message)
             except UnusableInput as error:
@@ -85,5 +98,9 @@ class CameraInputs:
                     f"input {topic} {type(error).__name__}",
                     f"a message on {topic} cannot be taken and is left out: {error!r}",
                 )
+            self._spent += thread_time() - self._callback_started
+            if self._frame_is_complete:
+                self._on_spent(self._spent)
+                self._spent, self._frame_is_complete = NO_TIME, False
 
         return guarded

@@ -9,15 +9,17 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Protocol
 
 import numpy as np
+from geometry_msgs.msg import Pose
 from numpy.typing import NDArray
 from sensor_msgs.msg import CompressedImage
 from std_msgs.msg import Header
 
 from mrc_core.inference import Detection, PoseEstimate
-from mrc_net_ros.conversions import detection_from_message
+from mrc_net_ros.conversions import detection_from_message, pose_from_matrix
 from mrc_net_ros.images import rgb_from_compressed, rgb_from_image
 from mrc_net_ros.parameters import NodeSettings
 from mrc_net_ros.rectification import Box, CameraModels
@@ -64,6 +66,11 @@ class Instance:
     estimate: PoseEstimate
     rank: int
     box_px: Box
+
+    @cached_property
+    def pose(self) -> Pose:
+        """The estimate's pose, made once for all messages that carry it: do not change it."""
+        return pose_from_matrix(self.estimate.cam_from_obj)
 
 
 @dataclass(frozen=True)

@@ -9,17 +9,22 @@ from threading import Lock
 import numpy as np
 
 STAGES = (
+    "callbacks",
     "wait for detections",
     "wait for network",
     "conversion",
     "estimate",
     "publication",
+    "own work",
+    "own work CPU",
     "latency",
     "age",
 )
-"""Spans of time: from the image's arrival to its last partner's; from there to the start of work; messages to
-pictures; the network; messages out; ``latency`` from the last partner to publication; ``age`` from the image's stamp to
-publication, in the node's clock."""
+"""Spans of time: in the inputs' callbacks, for each complete frame whether it is answered or dropped; from the image's
+arrival to its last partner's; from there to the start of work; messages to pictures; the network; messages out; ``own
+work`` is callbacks, conversion and publication of an answered frame, ``own work CPU`` the part of it that its two
+threads themselves ran; ``latency`` from the last partner to publication; ``age`` from the image's stamp to publication,
+in the node's clock."""
 
 
 class FrameStatistics:
@@ -43,7 +48,7 @@ class FrameStatistics:
 
         Args:
             dropped: detections that were left out, by reason.
-            durations_s: seconds, by stage.
+            durations_s: seconds, by stage; without the callbacks'.
         """
         with self._lock:
             self.frames += 1
@@ -51,6 +56,11 @@ class FrameStatistics:
             self.dropped_detections.update(dropped)
             for stage, seconds in durations_s.items():
                 self._durations_s[stage].append(seconds)
+
+    def add_callbacks(self, seconds: float) -> None:
+        """Notes what the inputs' callbacks spent on a complete frame."""
+        with self._lock:
+            self._durations_s["callbacks"].append(seconds)
 
     def add_dropped_frame(self, reason: str) -> None:
         """Counts a frame of which nothing came out."""
@@ -62,21 +72,21 @@ class FrameStatistics:
         with self._lock:
             self.unknown_classes[class_id] += 1
 
-    def percentiles_ms(self, stage: str) -> tuple[float, float] | None:
-        """Median and 95th percentile [ms] of a stage over the window, or None before the first frame."""
+    def percentiles_ms(self, stage: str) -> tuple[float, float, float] | None:
+        """Median, 95th percentile and maximum [ms] of a stage over the window, or None before the first frame."""
         with self._lock:
             if not self._durations_s[stage]:
                 return None
-            p50, p95 = np.percentile(np.asarray(self._durations_s[stage]) * 1e3, (50, 95))
-        return float(p50), float(p95)
+            p50, p95, most = np.percentile(np.asarray(self._durations_s[stage]) * 1e3, (50, 95, 100))
+        return float(p50), float(p95), float(most)
 
     def values(self) -> dict[str, str]:
         """All of it for /diagnostics, by key."""
         result = {"frames": str(self.frames), "poses": str(self.poses)}
         for stage in STAGES:
             found = self.percentiles_ms(stage)
-            for name, number in zip(("p50", "p95"), found or (None, None)):
-                result[f"{stage} {name} [ms]"] = "-" if number is None else f"{number:.1f}"
+            for name, number in zip(("p50", "p95", "max"), found or (None, None, None)):
+                result[f"{stage} {name} [ms]"] = "-" if number is None else f"{number:.2f}"
         with self._lock:
             result["dropped frames"] = str(self.dropped_frames.total())
             result.update({f"dropped frames, {k}": str(n) for k, n in sorted(self.dropped_frames.items())})

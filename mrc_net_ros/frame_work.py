@@ -13,6 +13,7 @@ from mrc_net_ros.loaded_bundle import LoadedBundle
 from mrc_net_ros.overlay import OverlayPainter
 from mrc_net_ros.parameters import NodeSettings
 from mrc_net_ros.synchroniser import stamp_ns
+from mrc_net_ros.thread_time import ThreadTime, thread_time
 from mrc_net_ros.time_budget import PassTimes, shared_out
 from mrc_net_ros.unusable_input import UnusableInput
 
@@ -27,7 +28,7 @@ class _Begun:
     job: Job
     prepared: PreparedFrame
     started_s: float
-    conversion_s: float
+    conversion: ThreadTime
 
 
 class FrameWork:
@@ -66,10 +67,10 @@ class FrameWork:
             if isinstance(outcome, Exception):
                 self.failed(outcome, camera)
                 continue
-            publish_started_s = time.monotonic()
+            publish_started = thread_time()
             result = finish(one.prepared, outcome, camera.steps)
             camera.outputs.publish(result, self.bundle, settings)
-            self._count(one, result, estimated_s - estimate_started_s, publish_started_s)
+            self._count(one, result, estimated_s - estimate_started_s, publish_started)
             published.append((camera, result))
         return published
 
@@ -93,7 +94,7 @@ class FrameWork:
 
     def _begin(self, job: Job, settings: NodeSettings) -> _Begun | None:
         """The messages' content, or None where nothing of the frame can be used."""
-        started_s = time.monotonic()
+        started = thread_time()
         try:
             prepared = prepare(job.frame, self.bundle.class_ids, settings, job.camera.models)
         except UnusableInput as error:
@@ -103,7 +104,7 @@ class FrameWork:
         except Exception as error:  # one camera must not stop the others
             self.failed(error, job.camera)
             return None
-        return _Begun(job, prepared, started_s, time.monotonic() - started_s)
+        return _Begun(job, prepared, started.wall_s, thread_time() - started)
 
     def _within_budget(self, begun: list[_Begun], budget_s: float, started_s: float) -> list[_Begun]:
         self._passes += 1
@@ -121,13 +122,17 @@ class FrameWork:
                 one.job,
                 one.prepared.keeping(places, "time_budget_s", remedy),
                 one.started_s,
-                one.conversion_s,
+                one.conversion,
             )
             for one, places in zip(begun, shared_out(scores, fitting, first=self._passes))
         ]
 
-    def _count(self, one: _Begun, result: FrameResult, estimate_s: float, publish_started_s: float) -> None:
-        now_s, frame, camera = time.monotonic(), one.job.frame, one.job.camera
+    def _count(
+        self, one: _Begun, result: FrameResult, estimate_s: float, publish_started: ThreadTime
+    ) -> None:
+        now, frame, camera = thread_time(), one.job.frame, one.job.camera
+        publication = now - publish_started
+        own_work = frame.callbacks + one.conversion + publication
         for problem in result.problems:
             self._complaints(f"{camera.name} {problem.kind}", problem.text, problem.once)
             if problem.once:
@@ -135,10 +140,12 @@ class FrameWork:
         durations_s = {
             "wait for detections": frame.complete_at_s - frame.image_at_s,
             "wait for network": one.started_s - frame.complete_at_s,
-            "conversion": one.conversion_s,
+            "conversion": one.conversion.wall_s,
             "estimate": estimate_s,
-            "publication": now_s - publish_started_s,
-            "latency": now_s - frame.complete_at_s,
+            "publication": publication.wall_s,
+            "own work": own_work.wall_s,
+            "own work CPU": own_work.cpu_s,
+            "latency": now.wall_s - frame.complete_at_s,
             "age": (self._now_ns() - stamp_ns(result.header.stamp)) / 1e9,
         }
         camera.statistics.add_frame(len(result.instances), result.dropped, durations_s)

@@ -8,7 +8,6 @@ from builtin_interfaces.msg import Duration
 from std_msgs.msg import Header
 from visualization_msgs.msg import Marker, MarkerArray
 
-from mrc_net_ros.conversions import pose_from_matrix
 from mrc_net_ros.frame_estimation import FrameResult, Instance
 from mrc_net_ros.loaded_bundle import KnownObject
 
@@ -51,7 +50,7 @@ def _marker(header: Header, instance: Instance, item: KnownObject) -> Marker:
     marker.type = Marker.MESH_RESOURCE
     marker.mesh_resource = item.mesh_url
     marker.mesh_use_embedded_materials = True
-    marker.pose = pose_from_matrix(estimate.cam_from_obj)
+    marker.pose = instance.pose
     marker.scale.x = marker.scale.y = marker.scale.z = 1.0
     # Where a mesh has no materials RViz takes this colour; all zeros would be invisible
     marker.color.r, marker.color.g, marker.color.b, marker.color.a = 0.2, 0.9, 0.4, 0.8

@@ -48,6 +48,11 @@ class NodeProcess:
         self.stop()
 
     @property
+    def process_id(self) -> int:
+        """The process' id."""
+        return self._process.pid
+
+    @property
     def exit_status(self) -> int | None:
         """The process' exit status, or None while it runs."""
         return self._process.poll()

@@ -184,6 +184,7 @@ class PoseEstimatorNode(LifecycleNode):
             lambda frame: estimation.submit(camera, frame),
             self.complaints,
             self._report_incompatible,
+            lambda spent: camera.statistics.add_callbacks(spent.wall_s),
         )
 
     def _announce(self, bundle: LoadedBundle) -> None:

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
-from geometry_msgs.msg import PoseStamped, PoseWithCovariance, TransformStamped
+from geometry_msgs.msg import Point, Pose, PoseStamped, PoseWithCovariance, TransformStamped
 from vision_msgs.msg import Detection3D, Detection3DArray, ObjectHypothesis, ObjectHypothesisWithPose
 
-from mrc_core.inference import PoseEstimate
-from mrc_net_ros.conversions import box_message, pose_from_matrix
+from mrc_net_ros.conversions import box_message
 from mrc_net_ros.frame_estimation import FrameResult, Instance
 from mrc_net_ros.loaded_bundle import KnownObject
 from mrc_net_ros.msg import ObjectPose, ObjectPoseArray
@@ -27,9 +26,7 @@ def pose_array_message(result: FrameResult) -> ObjectPoseArray:
 def best_pose_messages(result: FrameResult) -> dict[str, PoseStamped]:
     """The best-scored instance of each class in the frame, by class id."""
     return {
-        instance.estimate.class_id: PoseStamped(
-            header=result.header, pose=pose_from_matrix(instance.estimate.cam_from_obj)
-        )
+        instance.estimate.class_id: PoseStamped(header=result.header, pose=instance.pose)
         for instance in result.instances
         if instance.rank == 0
     }
@@ -52,17 +49,17 @@ def transform_messages(result: FrameResult, tokens: Mapping[str, str], prefix: s
     return [_transform(result, instance, tokens, prefix) for instance in result.instances]
 
 
-def _pose_with_covariance(estimate: PoseEstimate) -> PoseWithCovariance:
-    message = PoseWithCovariance(pose=pose_from_matrix(estimate.cam_from_obj))
-    if estimate.covariance is not None:
-        message.covariance = [float(value) for value in estimate.covariance.reshape(36)]
+def _pose_with_covariance(instance: Instance) -> PoseWithCovariance:
+    message, covariance = PoseWithCovariance(pose=instance.pose), instance.estimate.covariance
+    if covariance is not None:
+        message.covariance = covariance.reshape(36).astype(np.float64)
     return message
 
 
 def _object_pose(result: FrameResult, instance: Instance) -> ObjectPose:
     estimate = instance.estimate
     message = ObjectPose(header=result.header, class_id=estimate.class_id, instance_id=str(instance.rank))
-    message.pose = _pose_with_covariance(estimate)
+    message.pose = _pose_with_covariance(instance)
     message.score = float(estimate.score)
     message.detection_score = float(estimate.detection.score)
     message.bbox = box_message(instance.box_px)
@@ -73,11 +70,11 @@ def _detection_3d(result: FrameResult, instance: Instance, item: KnownObject) ->
     estimate = instance.estimate
     message = Detection3D(header=result.header, id=f"{estimate.class_id}_{instance.rank}")
     hypothesis = ObjectHypothesis(class_id=estimate.class_id, score=float(estimate.score))
-    message.results = [ObjectHypothesisWithPose(hypothesis=hypothesis, pose=_pose_with_covariance(estimate))]
+    message.results = [ObjectHypothesisWithPose(hypothesis=hypothesis, pose=_pose_with_covariance(instance))]
     centre, size = item.box_m
-    cam_from_box = np.array(estimate.cam_from_obj, dtype=np.float64)
-    cam_from_box[:3, 3] += cam_from_box[:3, :3] @ centre
-    message.bbox.center = pose_from_matrix(cam_from_box)
+    rotation, position = estimate.cam_from_obj[:3, :3], estimate.cam_from_obj[:3, 3]
+    x, y, z = (float(value) for value in position + rotation @ centre)
+    message.bbox.center = Pose(position=Point(x=x, y=y, z=z), orientation=instance.pose.orientation)
     message.bbox.size = vector(size)
     return message
 
@@ -85,10 +82,10 @@ def _detection_3d(result: FrameResult, instance: Instance, item: KnownObject) ->
 def _transform(
     result: FrameResult, instance: Instance, tokens: Mapping[str, str], prefix: str
 ) -> TransformStamped:
-    pose = pose_from_matrix(instance.estimate.cam_from_obj)
     message = TransformStamped(header=result.header)
     message.child_frame_id = child_frame(prefix, tokens[instance.estimate.class_id], instance.rank)
     translation = message.transform.translation
-    translation.x, translation.y, translation.z = pose.position.x, pose.position.y, pose.position.z
-    message.transform.rotation = pose.orientation
+    position = instance.pose.position
+    translation.x, translation.y, translation.z = position.x, position.y, position.z
+    message.transform.rotation = instance.pose.orientation
     return message

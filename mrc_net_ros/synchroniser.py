@@ -13,6 +13,7 @@ from message_filters import ApproximateTimeSynchronizer, SimpleFilter, TimeSynch
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from vision_msgs.msg import Detection2DArray
 
+from mrc_net_ros.thread_time import NO_TIME, ThreadTime
 from mrc_net_ros.unusable_input import UnusableInput
 
 JUMP_BACK_S = 0.5
@@ -21,13 +22,17 @@ JUMP_BACK_S = 0.5
 
 @dataclass(frozen=True)
 class Frame:
-    """An image with what belongs to it, and when [s, monotonic] its image came in and its last message did."""
+    """An image with what belongs to it, and when [s, monotonic] its image came in and its last message did.
+
+    ``callbacks`` is what was spent on its messages until then.
+    """
 
     image: Image | CompressedImage
     detections: Detection2DArray
     camera_info: CameraInfo
     image_at_s: float = 0.0
     complete_at_s: float = 0.0
+    callbacks: ThreadTime = NO_TIME
 
 
 def stamp_ns(stamp: Time) -> int:

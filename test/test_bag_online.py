@@ -81,7 +81,7 @@ def test_the_command_finds_the_ros_package_beside_the_library(tmp_path: Path) ->
 
 def test_executables_and_command_are_installed() -> None:
     cmake = (ROOT / "CMakeLists.txt").read_text(encoding="utf-8")
-    for name in ("evaluate_bag", "play_bag"):
+    for name in ("benchmark_node", "evaluate_bag", "play_bag", "soak_node"):
         path = ROOT / "scripts/executables" / name
         assert f"scripts/executables/{name}\n" in cmake
         assert os.access(path, os.X_OK)
@@ -107,12 +107,15 @@ def test_the_launch_file_passes_every_argument_on(monkeypatch: pytest.MonkeyPatc
         "launch.substitutions": ["LaunchConfiguration", "PathJoinSubstitution"],
         "launch_ros": [],
         "launch_ros.actions": ["Node"],
+        "launch_ros.parameter_descriptions": ["ParameterValue"],
         "launch_ros.substitutions": ["FindPackageShare"],
     }.items():
         module = ModuleType(module_name)
         for name in names:
             setattr(module, name, type(name, (Recorded,), {}))
         monkeypatch.setitem(sys.modules, module_name, module)
+    # Imported anew with these modules
+    monkeypatch.delitem(sys.modules, "mrc_net_ros.launching", raising=False)
     path = ROOT / "launch/evaluate_bag.launch.py"
     scope: dict[str, Any] = {"__name__": "evaluate_bag_launch"}
     exec(compile(path.read_text(encoding="utf-8"), str(path), "exec"), scope)

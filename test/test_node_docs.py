@@ -81,6 +81,15 @@ def test_stages_reasons_and_encodings_are_named() -> None:
     assert all(name in encodings for name in EIGHT_BIT_ENCODINGS + SIXTEEN_BIT_ENCODINGS)
 
 
+def test_executables_and_launch_files_are_those_that_are_installed() -> None:
+    named = {name for row in _rows("Executables") for name in re.findall(r"\w+", row)}
+    scripts = {path.name for path in (ROOT / "scripts/executables").iterdir()}
+    assert named == scripts
+    installed = (ROOT / "CMakeLists.txt").read_text(encoding="utf-8")
+    assert all(f"scripts/executables/{name}\n" in installed for name in scripts)
+    assert set(_rows("Launch files")) == {path.name for path in (ROOT / "launch").glob("*.py")}
+
+
 @pytest.mark.parametrize(
     "name", ["ros_api", "detectors", "calibration_and_rectification", "nothing_comes_out"]
 )

@@ -6,6 +6,7 @@ node itself, with the command line that launch makes.
 
 from __future__ import annotations
 
+import ast
 import os
 import subprocess
 import sys
@@ -75,6 +76,8 @@ def described(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Recorded]:
         for name in names:
             setattr(module, name, type(name, (Recorded,), {}))
         monkeypatch.setitem(sys.modules, module_name, module)
+    # What the launch files share is imported anew with these modules, and not left to others
+    monkeypatch.delitem(sys.modules, "mrc_net_ros.launching", raising=False)
 
     def describe(name: str) -> Recorded:
         path = ROOT / f"launch/{name}.launch.py"
@@ -137,6 +140,18 @@ def test_every_argument_is_declared_described_and_used(
     for argument, named in declared.items():
         assert len(named["description"]) > 15, argument
         assert "default_value" in named, argument
+
+
+def test_what_they_share_needs_launch_alone() -> None:
+    """`ros2 launch` may run in a Python without torch; and what is installed must not import the source tree."""
+    tree = ast.parse((ROOT / "mrc_net_ros/launching.py").read_text(encoding="utf-8"))
+    roots = {
+        name.split(".")[0]
+        for node in ast.walk(tree)
+        if isinstance(node, (ast.Import, ast.ImportFrom))
+        for name in ([node.module or ""] if isinstance(node, ast.ImportFrom) else [a.name for a in node.names])
+    }
+    assert roots == {"__future__", "collections", "launch", "launch_ros"}
 
 
 def test_the_node_exists_and_takes_what_it_is_given(launch: Callable[..., Recorded]) -> None:

@@ -174,15 +174,22 @@ def test_diagnostics_tell_times_drops_and_who_cannot_be_heard(rig: harness.Rig) 
     rig.wait_for(lambda: len(statuses) > count + 1, "diagnostics")
     values = {v.key: v.value for v in statuses[-1].values}
     for stage in (
+        "callbacks",
         "wait for detections",
         "wait for network",
         "conversion",
         "estimate",
         "publication",
+        "own work",
+        "own work CPU",
         "latency",
     ):
-        p50, p95 = float(values[f"{stage} p50 [ms]"]), float(values[f"{stage} p95 [ms]"])
-        assert 0.0 <= p50 <= p95 < 2e4, stage
+        p50, p95, most = (float(values[f"{stage} {name} [ms]"]) for name in ("p50", "p95", "max"))
+        assert 0.0 <= p50 <= p95 <= most < 2e4, stage
+    own = ("callbacks", "conversion", "publication")
+    at_most = sum(float(values[f"{stage} max [ms]"]) for stage in own)
+    assert float(values["conversion p50 [ms]"]) < float(values["own work p50 [ms]"]) < at_most + 0.1
+    assert 0.1 < float(values["own work CPU p50 [ms]"]) < float(values["own work max [ms]"]) + 0.1
     assert float(values["estimate p50 [ms]"]) > 1.0
     assert float(values["conversion p50 [ms]"]) > 0.1
     assert int(values["dropped detections, unknown class"]) >= 3

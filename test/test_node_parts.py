@@ -282,15 +282,17 @@ def test_statistics_and_diagnostics() -> None:
     assert statistics.percentiles_ms("latency") is None
     for i in range(1, 101):
         statistics.add_frame(2, {"unknown class": 1}, {"latency": i * 1e-3, "age": 0.5})
+    statistics.add_callbacks(2e-3)
     statistics.add_dropped_frame("replaced")
     statistics.add_unknown_class("teapot")
-    assert statistics.percentiles_ms("latency") == pytest.approx((50.5, 95.05))
+    assert statistics.percentiles_ms("latency") == pytest.approx((50.5, 95.05, 100.0))
     condition = NodeCondition("active", "", False, "/bundle", {})
     (status,) = statuses("/node", condition, [camera])
     values = {value.key: value.value for value in status.values}
     assert (status.level, status.message) == (DiagnosticStatus.OK, "active")
-    assert values["age p95 [ms]"] == "500.0"
+    assert values["age p95 [ms]"] == values["age max [ms]"] == "500.00"
     assert values["conversion p50 [ms]"] == "-"
+    assert values["callbacks p50 [ms]"] == "2.00"
     assert (values["poses"], values["dropped detections, unknown class"]) == ("200", "100")
     assert (values["dropped frames, replaced"], values["unknown classes"]) == ("1", "teapot")
     assert 20 < float(values["memory [MB]"]) < 1e5
