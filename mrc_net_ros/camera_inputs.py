@@ -44,7 +44,10 @@ class CameraInputs:
         self._node, self._complaints = node, complaints
         self.on_frame = on_frame
         self.synchroniser = FrameSynchroniser(
-            lambda frame: self.on_frame(frame), settings.sync_queue_size, settings.sync_slop_s
+            lambda frame: self.on_frame(frame),
+            settings.sync_queue_size,
+            settings.sync_slop_s,
+            settings.tracking,
         )
         self._watch = StarvationWatch()
         compressed = settings.image_transport == "compressed"

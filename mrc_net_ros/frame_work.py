@@ -47,7 +47,16 @@ class FrameWork:
         self._painter: OverlayPainter | None = None
 
     def process(self, jobs: Sequence[Job], settings: NodeSettings) -> list[tuple[Camera, FrameResult]]:
-        """Estimates and publishes. Returns what was published, for ``draw``."""
+        """Estimates and publishes. Returns what was published, for ``draw``.
+
+        Late detections come first: what they tell of tracks holds for the newer image of the same camera.
+        """
+        late = [job for job in jobs if job.frame.is_late]
+        rest = [job for job in jobs if not job.frame.is_late]
+        return [one for part in (late, rest) if part for one in self._pass(part, settings)]
+
+    def _pass(self, jobs: Sequence[Job], settings: NodeSettings) -> list[tuple[Camera, FrameResult]]:
+        """One pass of the network over frames of different cameras."""
         pass_started_s = time.monotonic()
         begun = [one for job in jobs if (one := self._begin(job, settings)) is not None]
         if not begun:
@@ -55,9 +64,11 @@ class FrameWork:
         begun = self._within_budget(begun, settings.time_budget_s, pass_started_s)
         frames = [one.prepared for one in begun]
         estimate_started_s = time.monotonic()
-        outcomes = estimate_together(frames, self.bundle.estimator)
+        outcomes = estimate_together(
+            frames, self.bundle.estimator, self.bundle.follower, settings.track_rounds
+        )
         estimated_s = time.monotonic()
-        size = sum(len(frame.detections) for frame in frames)
+        size = sum(len(frame.scores) for frame in frames)
         if size:
             self._pass_times.add(size, estimated_s - estimate_started_s, estimated_s)
         published = []
@@ -67,7 +78,11 @@ class FrameWork:
                 self.failed(outcome, camera)
                 continue
             publish_started_s = time.monotonic()
-            result = finish(one.prepared, outcome, camera.steps)
+            result = finish(one.prepared, outcome, camera.steps, camera.tracker, settings)
+            if one.prepared.plan.serves_tracks_alone:
+                camera.statistics.add_late_detections()
+                self._note_tracks(camera)
+                continue
             camera.outputs.publish(result, self.bundle, settings)
             self._count(one, result, estimated_s - estimate_started_s, publish_started_s)
             published.append((camera, result))
@@ -92,10 +107,14 @@ class FrameWork:
         self._complaints(f"error {type(error).__name__}", f"a frame failed and is skipped: {error!r}")
 
     def _begin(self, job: Job, settings: NodeSettings) -> _Begun | None:
-        """The messages' content, or None where nothing of the frame can be used."""
-        started_s = time.monotonic()
+        """The messages' content, or None where there is nothing to do, or nothing of the frame can be used."""
+        started_s, tracker = time.monotonic(), job.camera.tracker
+        if tracker is not None and not tracker.takes(job.frame):
+            return None
         try:
             prepared = prepare(job.frame, self.bundle.class_ids, settings, job.camera.models)
+            if tracker is not None:
+                prepared = tracker.plan(prepared, settings)
         except UnusableInput as error:
             job.camera.statistics.add_dropped_frame("refused")
             self._complaints(f"{job.camera.name} {error.kind}", str(error))
@@ -107,14 +126,14 @@ class FrameWork:
 
     def _within_budget(self, begun: list[_Begun], budget_s: float, started_s: float) -> list[_Begun]:
         self._passes += 1
-        wanted = sum(len(one.prepared.detections) for one in begun)
+        wanted = sum(len(one.prepared.scores) for one in begun)
         if budget_s <= 0.0 or not wanted:
             return begun
         now_s = time.monotonic()
         fitting = self._pass_times.fitting(wanted, budget_s - (now_s - started_s), now_s)
         if fitting == wanted:
             return begun
-        scores = [[d.score for d in one.prepared.detections] for one in begun]
+        scores = [one.prepared.scores for one in begun]
         remedy = f"'time_budget_s' ({budget_s:g} s) has room for {fitting} in one pass"
         return [
             _Begun(
@@ -142,3 +161,11 @@ class FrameWork:
             "age": (self._now_ns() - stamp_ns(result.header.stamp)) / 1e9,
         }
         camera.statistics.add_frame(len(result.instances), result.dropped, durations_s)
+        if any(instance.is_followed for instance in result.instances):
+            camera.statistics.add_tracked_frame()
+        self._note_tracks(camera)
+
+    @staticmethod
+    def _note_tracks(camera: Camera) -> None:
+        if camera.tracker is not None:
+            camera.statistics.note_tracks(camera.tracker.living, camera.tracker.take_lost())

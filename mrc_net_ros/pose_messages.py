@@ -18,7 +18,7 @@ from mrc_net_ros.object_info import vector
 
 
 def pose_array_message(result: FrameResult) -> ObjectPoseArray:
-    """All poses of the frame, in the order of its detections; empty where there is none."""
+    """All poses of the frame, in the order of its detections, then those of tracks; empty where there is none."""
     message = ObjectPoseArray(header=result.header)
     message.poses = [_object_pose(result, instance) for instance in result.instances]
     return message
@@ -61,7 +61,7 @@ def _pose_with_covariance(estimate: PoseEstimate) -> PoseWithCovariance:
 
 def _object_pose(result: FrameResult, instance: Instance) -> ObjectPose:
     estimate = instance.estimate
-    message = ObjectPose(header=result.header, class_id=estimate.class_id, instance_id=str(instance.rank))
+    message = ObjectPose(header=result.header, class_id=estimate.class_id, instance_id=str(instance.number))
     message.pose = _pose_with_covariance(estimate)
     message.score = float(estimate.score)
     message.detection_score = float(estimate.detection.score)
@@ -71,7 +71,7 @@ def _object_pose(result: FrameResult, instance: Instance) -> ObjectPose:
 
 def _detection_3d(result: FrameResult, instance: Instance, item: KnownObject) -> Detection3D:
     estimate = instance.estimate
-    message = Detection3D(header=result.header, id=f"{estimate.class_id}_{instance.rank}")
+    message = Detection3D(header=result.header, id=f"{estimate.class_id}_{instance.number}")
     hypothesis = ObjectHypothesis(class_id=estimate.class_id, score=float(estimate.score))
     message.results = [ObjectHypothesisWithPose(hypothesis=hypothesis, pose=_pose_with_covariance(estimate))]
     centre, size = item.box_m
@@ -87,7 +87,7 @@ def _transform(
 ) -> TransformStamped:
     pose = pose_from_matrix(instance.estimate.cam_from_obj)
     message = TransformStamped(header=result.header)
-    message.child_frame_id = child_frame(prefix, tokens[instance.estimate.class_id], instance.rank)
+    message.child_frame_id = child_frame(prefix, tokens[instance.estimate.class_id], instance.number)
     translation = message.transform.translation
     translation.x, translation.y, translation.z = pose.position.x, pose.position.y, pose.position.z
     message.transform.rotation = pose.orientation

@@ -26,7 +26,7 @@ class _Last:
 
 
 class StableSymmetry:
-    """A step between estimation and publication, with a memory of its own for each class and rank.
+    """A step between estimation and publication, with a memory of its own for each class and instance.
 
     Nearest means the root-mean-square distance of the object's points; about an axis of revolution the turn that
     makes it least is taken exactly.
@@ -51,7 +51,7 @@ class StableSymmetry:
         return [self._stable(instance, now_ns) for instance in instances]
 
     def _stable(self, instance: Instance, now_ns: int) -> Instance:
-        estimate, key = instance.estimate, (instance.estimate.class_id, instance.rank)
+        estimate, key = instance.estimate, (instance.estimate.class_id, instance.number)
         model = self._models.get(estimate.class_id)
         if model is None:
             return instance
