@@ -128,12 +128,14 @@ class Tracker:
             self._learn(prepared, detected, now_ns, settings)
             return []
         self._answered_ns = now_ns
+        # By where tracks were before this image: one that is led astray in it must not take another's detection
+        owners = self._owners([estimate for estimate, _ in detected], now_ns)
         answers: dict[Track, _Answer] = {}
         for track, found in zip(plan.following, followed):
             answer = self._follow(track, found, prepared, now_ns, settings)
             if answer is not None:
                 answers[track] = answer
-        of_detections = self._take(prepared, detected, answers, now_ns, settings)
+        of_detections = self._take(prepared, list(zip(detected, owners)), answers, now_ns, settings)
         self._end_doubles(answers, now_ns)
         of_tracks = sorted(answers.values(), key=lambda one: (one.track.class_id, one.track.number))
         return [
@@ -156,14 +158,14 @@ class Tracker:
     def _take(
         self,
         prepared: PreparedFrame,
-        detected: Sequence[Pair],
+        owned: Sequence[tuple[Pair, Track]],
         answers: dict[Track, _Answer],
         now_ns: int,
         settings: NodeSettings,
     ) -> list[_Answer]:
-        """Gives each detected pose to its track, or to a new one. What is answered by that leaves ``answers``."""
+        """Gives each detected pose to its track. What is answered by that leaves ``answers``."""
         result = []
-        for (estimate, box_px), track in zip(detected, self._owners([e for e, _ in detected], now_ns)):
+        for (estimate, box_px), track in owned:
             answer = answers.get(track)
             if self._every_frame and answer is not None and answer.estimate.score >= estimate.score:
                 track.confirm(now_ns)
