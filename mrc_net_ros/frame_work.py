@@ -8,10 +8,11 @@ from dataclasses import dataclass
 
 from mrc_net_ros.camera import Camera, Job
 from mrc_net_ros.complaints import Complaints
-from mrc_net_ros.frame_estimation import FrameResult, PreparedFrame, estimate_together, finish, prepare
+from mrc_net_ros.frame_estimation import estimate_together, finish, prepare
 from mrc_net_ros.loaded_bundle import LoadedBundle
 from mrc_net_ros.overlay import OverlayPainter
 from mrc_net_ros.parameters import NodeSettings
+from mrc_net_ros.prepared_frame import FrameResult, PreparedFrame
 from mrc_net_ros.synchroniser import stamp_ns
 from mrc_net_ros.time_budget import PassTimes, shared_out
 from mrc_net_ros.unusable_input import UnusableInput

@@ -9,8 +9,8 @@ from std_msgs.msg import Header
 from visualization_msgs.msg import Marker, MarkerArray
 
 from mrc_net_ros.conversions import pose_from_matrix
-from mrc_net_ros.frame_estimation import FrameResult, Instance
 from mrc_net_ros.loaded_bundle import KnownObject
+from mrc_net_ros.prepared_frame import FrameResult, Instance
 
 LIFETIME = Duration(sec=2)
 """A marker that is not renewed vanishes by itself: the node may have ended, or the camera."""

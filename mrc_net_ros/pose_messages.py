@@ -10,11 +10,11 @@ from vision_msgs.msg import Detection3D, Detection3DArray, ObjectHypothesis, Obj
 
 from mrc_core.inference import PoseEstimate
 from mrc_net_ros.conversions import box_message, pose_from_matrix
-from mrc_net_ros.frame_estimation import FrameResult, Instance
 from mrc_net_ros.loaded_bundle import KnownObject
 from mrc_net_ros.msg import ObjectPose, ObjectPoseArray
 from mrc_net_ros.naming import child_frame
 from mrc_net_ros.object_info import vector
+from mrc_net_ros.prepared_frame import FrameResult, Instance
 
 
 def pose_array_message(result: FrameResult) -> ObjectPoseArray:

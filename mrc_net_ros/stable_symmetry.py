@@ -12,7 +12,7 @@ from std_msgs.msg import Header
 
 from mrc_core.geometry import ObjectModel
 from mrc_core.inference import PoseEstimate
-from mrc_net_ros.frame_estimation import Instance
+from mrc_net_ros.prepared_frame import Instance
 from mrc_net_ros.synchroniser import JUMP_BACK_S, stamp_ns
 
 MEMORY_S = 1.0

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from mrc_core.geometry import ObjectModel
 from mrc_core.inference import Detection, Followed, PoseEstimate
 from mrc_net_ros.association import AGAIN, EXPLAINED, SAME, Candidate, Gate, associated, overlaps
-from mrc_net_ros.frame_estimation import Follower, Instance, PreparedFrame
+from mrc_net_ros.frame_estimation import Follower
 from mrc_net_ros.parameters import NodeSettings
+from mrc_net_ros.prepared_frame import Instance, PreparedFrame
 from mrc_net_ros.rectification import Box
 from mrc_net_ros.synchroniser import Frame, stamp_ns
 from mrc_net_ros.tracks import FramePlan, Sight, Track

@@ -17,11 +17,12 @@ from vision_msgs.msg import Detection2DArray
 from mrc_core.inference import Detection
 from mrc_net_ros.camera import Camera
 from mrc_net_ros.complaints import Complaints
-from mrc_net_ros.frame_estimation import Instance, best_scored, ranked
+from mrc_net_ros.frame_estimation import best_scored, ranked
 from mrc_net_ros.naming import NamingError, child_frame, topic_token, topic_tokens
 from mrc_net_ros.node_diagnostics import NodeCondition, statuses
 from mrc_net_ros.parameter_specs import SPECS
 from mrc_net_ros.parameters import NodeSettings, ParameterError
+from mrc_net_ros.prepared_frame import Instance
 from mrc_net_ros.starvation import StarvationWatch
 from mrc_net_ros.synchroniser import Frame, FrameSynchroniser
 from mrc_net_ros.time_budget import PassTimes, shared_out

@@ -13,8 +13,9 @@ from scripted_network import ScriptedNetwork, at, box_of
 
 from mrc_core.inference import Detection
 from mrc_net_ros.association import Candidate, Gate, associated, overlaps
-from mrc_net_ros.frame_estimation import FrameResult, PreparedFrame, estimate_together, finish
+from mrc_net_ros.frame_estimation import estimate_together, finish
 from mrc_net_ros.parameters import NodeSettings
+from mrc_net_ros.prepared_frame import FrameResult, PreparedFrame
 from mrc_net_ros.rectification import CameraModel
 from mrc_net_ros.synchroniser import Frame
 from mrc_net_ros.tracker import Tracker
