@@ -13,6 +13,7 @@ from mrc_net_ros.loaded_bundle import LoadedBundle
 from mrc_net_ros.rectification import CameraModels
 from mrc_net_ros.stable_symmetry import StableSymmetry
 from mrc_net_ros.synchroniser import Frame
+from mrc_net_ros.tracker import Tracker
 
 
 def topic_prefix(camera_name: str) -> str:
@@ -22,7 +23,7 @@ def topic_prefix(camera_name: str) -> str:
 
 @dataclass
 class Camera:
-    """A camera. ``inputs`` are there while the node is active; ``steps`` are new with every bundle."""
+    """A camera. ``inputs`` are there while the node is active; ``steps`` and ``tracker`` are new with every bundle."""
 
     name: str
     outputs: CameraOutputs
@@ -30,14 +31,25 @@ class Camera:
     statistics: FrameStatistics = field(default_factory=FrameStatistics)
     models: CameraModels = field(default_factory=CameraModels)
     steps: Sequence[PoseStep] = ()
+    tracker: Tracker | None = None
+    """None without tracking."""
     trouble: str = ""
     """Why no frame of it is complete, as it was last found; empty: nothing."""
     overlay_at_s: float = 0.0
     """When [s, monotonic] the last overlay was drawn."""
 
-    def start_over(self, bundle: LoadedBundle) -> None:
-        """Forgets the poses of former frames."""
-        self.steps = [StableSymmetry({name: item.model for name, item in bundle.objects.items()})]
+    def start_over(self, bundle: LoadedBundle, tracking: str) -> None:
+        """Forgets the poses of former frames; ``tracking`` as the node's parameter."""
+        models = {name: item.model for name, item in bundle.objects.items()}
+        self.steps = [StableSymmetry(models)]
+        self.tracker = (
+            None if tracking == "off" else Tracker(models, bundle.follower, tracking == "every_frame")
+        )
+        self.statistics.note_tracks(0, 0)
+
+    def forget(self) -> None:
+        """Lets go of what former frames left, on the GPU as well."""
+        self.steps, self.tracker = (), None
 
 
 @dataclass(frozen=True)

@@ -52,7 +52,10 @@ class CameraInputs:
         self._frame_is_complete = False
         self.on_frame = on_frame
         self.synchroniser = FrameSynchroniser(
-            self._on_complete, settings.sync_queue_size, settings.sync_slop_s
+            self._on_complete,
+            settings.sync_queue_size,
+            settings.sync_slop_s,
+            settings.tracking,
         )
         self._watch = StarvationWatch()
         compressed = settings.image_transport == "compressed"

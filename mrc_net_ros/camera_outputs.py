@@ -12,7 +12,6 @@ from vision_msgs.msg import Detection3DArray
 from visualization_msgs.msg import MarkerArray
 
 from mrc_net_ros.complaints import Complaints
-from mrc_net_ros.frame_estimation import FrameResult
 from mrc_net_ros.loaded_bundle import LoadedBundle
 from mrc_net_ros.markers import MarkerBoard
 from mrc_net_ros.msg import ObjectPoseArray
@@ -24,6 +23,7 @@ from mrc_net_ros.pose_messages import (
     pose_array_message,
     transform_messages,
 )
+from mrc_net_ros.prepared_frame import FrameResult
 from mrc_net_ros.qos import RESULTS, Report, advertise
 
 POSES_TOPIC = "poses"

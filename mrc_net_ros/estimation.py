@@ -48,19 +48,27 @@ class Estimation:
     def start(self, bundle: LoadedBundle) -> None:
         """Warms the network up, in the worker's thread, and waits for it. Raises what goes wrong."""
         self._worker.call(lambda: self._warm_up(bundle))
-        self._use(bundle)
         for camera in self._cameras:
             camera.statistics = FrameStatistics()
+        self._use(bundle)
 
     def stop(self) -> None:
         """Ends after the frames in work."""
         self._worker.stop()
         self._work = None
+        for camera in self._cameras:
+            camera.forget()
 
     def submit(self, camera: Camera, frame: Frame) -> None:
-        """Takes a complete frame; the newest one of a camera waits while others are in work."""
+        """Takes a complete frame; the newest one of a camera waits while others are in work.
+
+        Late detections wait beside it: else newer images would keep pushing them out, and no track would start.
+        """
         if self.is_paused:
             camera.statistics.add_dropped_frame("paused")
+        elif frame.is_late:
+            if self._worker.submit(Job(camera, frame), f"{camera.name} late"):
+                camera.statistics.add_dropped_frame("late detections")
         elif self._worker.submit(Job(camera, frame), camera.name):
             if self._is_loading:
                 camera.statistics.add_dropped_frame("bundle was loaded")
@@ -70,6 +78,15 @@ class Estimation:
                 f"{camera.name} replaced",
                 "frames come faster than the network runs: a waiting frame was replaced by a newer one",
             )
+
+    def reset_tracks(self) -> None:
+        """Has the worker forget all tracks before the next frame, and does not wait for it."""
+        self._worker.post(self._reset_tracks)
+
+    def _reset_tracks(self) -> None:
+        if self._work is not None:
+            for camera in self._cameras:
+                camera.start_over(self._work.bundle, self._settings().tracking)
 
     def begin_loading(self, path: str) -> Future[str]:
         """Has the worker load another bundle and put it in the place of the old one, which is kept if that fails.
@@ -105,13 +122,14 @@ class Estimation:
 
     def _warm_up(self, bundle: LoadedBundle) -> None:
         started_s = time.monotonic()
-        warm_up(bundle, self._settings().max_detections)
+        settings = self._settings()
+        warm_up(bundle, settings.max_detections, settings.tracking != "off")
         self._logger.info(f"warmed up in {time.monotonic() - started_s:.1f} s")
 
     def _use(self, bundle: LoadedBundle) -> None:
         self._work = FrameWork(bundle, self._complaints, self._now_ns)
         for camera in self._cameras:
-            camera.start_over(bundle)
+            camera.start_over(bundle, self._settings().tracking)
 
     def _process(self, jobs: list[Job]) -> None:
         """In the worker's thread: the newest frame of each camera, from messages to messages."""

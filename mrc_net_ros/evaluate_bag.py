@@ -71,6 +71,19 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--frames", type=int, help="at most so many images")
     parser.add_argument("--every", type=int, default=1, help="every n-th image (%(default)s)")
     parser.add_argument(
+        "--tracking",
+        default="off",
+        choices=("off", "between_detections", "every_frame"),
+        help="as the node's parameter (%(default)s)",
+    )
+    parser.add_argument(
+        "--detections-every",
+        type=int,
+        default=1,
+        metavar="N",
+        help="let only every n-th message of detections through, as from a slow detector (%(default)s)",
+    )
+    parser.add_argument(
         "--device", default="auto", choices=("auto", "cpu", "cuda"), help="where the network runs"
     )
     parser.add_argument(
@@ -113,11 +126,18 @@ def run(options: argparse.Namespace) -> int:
     """Evaluates with parsed options. Raises what ``main`` reports."""
     if options.rate <= 0.0:
         raise BagError("--rate must be positive")
-    selection = Selection(options.start, options.duration, options.every, options.frames)
+    selection = Selection(
+        options.start, options.duration, options.every, options.frames, options.detections_every
+    )
     recording = Recording(options.bag)
     topics = choose_topics(recording, options.image, options.camera_info, options.detections)
     transport = "compressed" if topics.image_is_compressed else "raw"
-    fixed = {"bundle": str(options.bundle), "device": options.device, "image_transport": transport}
+    fixed = {
+        "bundle": str(options.bundle),
+        "device": options.device,
+        "image_transport": transport,
+        "tracking": options.tracking,
+    }
     values = read_assignments(options.param, fixed)
     settings = NodeSettings.from_values(values)
     bundle = Bundle.load(options.bundle)

@@ -1,29 +1,30 @@
 """From complete frames to poses, without a node: what is wrong is named, and the rest goes on.
 
 ``prepare`` makes pictures and detections of messages, ``estimate_together`` runs the network once over the frames of
-all cameras, ``finish`` sends the poses through the camera's steps.
+all cameras, ``finish`` gives the poses their names and sends them through the camera's steps. With tracking, a
+``FrameTracker`` says before the network which detections need an estimate and what is followed, and names the poses
+afterwards.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
-from functools import cached_property
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
-from geometry_msgs.msg import Pose
 from numpy.typing import NDArray
 from sensor_msgs.msg import CompressedImage
 from std_msgs.msg import Header
 
-from mrc_core.inference import Detection, PoseEstimate
-from mrc_net_ros.conversions import detection_from_message, pose_from_matrix
+from mrc_core.inference import Detection, Followed, PoseEstimate
+from mrc_net_ros.conversions import detection_from_message
 from mrc_net_ros.images import rgb_from_compressed, rgb_from_image
 from mrc_net_ros.parameters import NodeSettings
+from mrc_net_ros.prepared_frame import FrameResult, Instance, PreparedFrame, Problem
 from mrc_net_ros.rectification import Box, CameraModels
-from mrc_net_ros.synchroniser import Frame
+from mrc_net_ros.synchroniser import Frame, stamp_ns
 from mrc_net_ros.unusable_input import UnusableInput
 
 # What a detection that is left out is counted as, by the first word of the refusal's kind
@@ -47,85 +48,52 @@ class Estimator(Protocol):
     ) -> list[list[PoseEstimate]]: ...
 
 
-@dataclass(frozen=True)
-class Problem:
-    """Something that was left out, and why. ``kind`` groups problems for throttling; ``once``: say it only once."""
+class Follower(Protocol):
+    """What is needed of mrc_core's PoseFollower."""
 
-    kind: str
-    text: str
-    once: bool = False
+    def follow_batch(
+        self,
+        frames: Sequence[tuple[NDArray[np.uint8], NDArray[np.float64], Sequence[Followed]]],
+        rounds: int = 1,
+    ) -> list[list[Followed | None]]: ...
 
-
-@dataclass(frozen=True)
-class Instance:
-    """An estimate, its rank by score within its class in this frame (0 is the best), and the box as it was received.
-
-    The estimate's own detection has the box in the undistorted image [px].
-    """
-
-    estimate: PoseEstimate
-    rank: int
-    box_px: Box
-
-    @cached_property
-    def pose(self) -> Pose:
-        """The estimate's pose, made once for all messages that carry it: do not change it."""
-        return pose_from_matrix(self.estimate.cam_from_obj)
+    def box(
+        self, class_id: str, cam_from_obj: NDArray[np.float64], K: NDArray[np.float64]
+    ) -> Box | None: ...
 
 
 @dataclass(frozen=True)
-class PreparedFrame:
-    """A frame as the network takes it, and what was left out of it.
+class Estimates:
+    """What the network says about a frame: of each detection a pose, of each track where it is, None where it left."""
 
-    Args:
-        header: the image's.
-        rgb: (H, W, 3), uint8, without lens distortion.
-        K: (3, 3), of ``rgb``.
-        detections: with boxes in ``rgb``'s pixels.
-        boxes_px: the same boxes in the pixels of the image as it was received.
-        dropped: detections that were left out, counted by reason.
-    """
-
-    header: Header
-    rgb: NDArray[np.uint8]
-    K: NDArray[np.float64]
-    detections: list[Detection]
-    boxes_px: list[Box]
-    problems: list[Problem] = field(default_factory=list)
-    dropped: Counter[str] = field(default_factory=Counter)
-
-    def keeping(self, places: Sequence[int], reason: str, remedy: str) -> PreparedFrame:
-        """Only the detections at these places; the others are counted under ``reason`` and reported."""
-        count = len(self.detections) - len(places)
-        if not count:
-            return self
-        text = f"{count} of {len(self.detections)} detections were dropped, those with the lowest scores: {remedy}"
-        return replace(
-            self,
-            detections=[self.detections[i] for i in places],
-            boxes_px=[self.boxes_px[i] for i in places],
-            problems=[*self.problems, Problem(f"dropped {reason}", text)],
-            dropped=self.dropped + Counter({reason: count}),
-        )
+    detected: Sequence[PoseEstimate] = ()
+    followed: Sequence[Followed | None] = ()
 
 
-@dataclass(frozen=True)
-class FrameResult:
-    """The poses of a frame in the order of its detections; and of ``PreparedFrame`` what outlives it."""
+class FrameTracker(Protocol):
+    """One camera's tracks, as a frame on its way meets them."""
 
-    frame: PreparedFrame
-    instances: list[Instance]
-    problems: list[Problem]
-    dropped: Counter[str]
+    def takes(self, frame: Frame) -> bool:
+        """Whether there is anything to do about this frame."""
+        ...
 
-    @property
-    def header(self) -> Header:
-        """The image's."""
-        return self.frame.header
+    def plan(self, prepared: PreparedFrame, settings: NodeSettings) -> PreparedFrame:
+        """The frame with what tracks do in it, and only those detections that need an estimate."""
+        ...
+
+    def update(
+        self,
+        prepared: PreparedFrame,
+        detected: Sequence[tuple[PoseEstimate, Box]],
+        followed: Sequence[Followed | None],
+        settings: NodeSettings,
+    ) -> list[Instance]:
+        """Takes in what the network said; the named poses to publish, ranks left open."""
+        ...
 
 
 # Poses in, poses out, with the image's header: between estimation and publication every camera has a list of these.
-# What carries poses from frame to frame (a symmetry's choice, tracking) is one of them, with a memory of its own.
+# What carries poses from frame to frame without being asked before the network is one of them, with its own memory.
 PoseStep = Callable[[Header, list[Instance]], list[Instance]]
 
 
@@ -145,9 +113,9 @@ def prepare(
     raw = rgb_from_compressed(image) if is_compressed else rgb_from_image(image, settings.white_16bit)
     size = (int(raw.shape[0]), int(raw.shape[1]))
     camera = models.find(frame.camera_info, size, settings.rectified)
-    prepared = PreparedFrame(image.header, camera.undistorted(raw), camera.K, [], [])
+    prepared = PreparedFrame(image.header, camera.undistorted(raw), camera, [], [])
     classes = frozenset(class_ids)
-    for message in frame.detections.detections:
+    for message in frame.detections.detections if frame.detections is not None else ():
         try:
             detection = detection_from_message(message, size, classes, settings.class_map)
             inside = replace(detection, box_xyxy_px=camera.undistorted_box(detection.box_xyxy_px))
@@ -166,38 +134,73 @@ def prepare(
 
 
 def estimate_together(
-    frames: Sequence[PreparedFrame], estimator: Estimator
-) -> list[list[PoseEstimate] | Exception]:
-    """The estimates of all frames in one pass. If that fails, each by itself: one camera must not stop the others."""
-    batch = [(frame.rgb, frame.K, frame.detections) for frame in frames]
-    if not any(frame.detections for frame in frames):
-        return [[] for _ in frames]
+    frames: Sequence[PreparedFrame], estimator: Estimator, follower: Follower | None = None, rounds: int = 1
+) -> list[Estimates | Exception]:
+    """The estimates of all frames in one pass. If that fails, each by itself: one camera must not stop the others.
+
+    Args:
+        follower: needed where a frame has tracks to follow.
+        rounds: of stage 2 for what is followed.
+    """
     try:
-        return list(estimator.estimate_batch(batch))
+        detected = _detected(frames, estimator)
+        followed = _followed(frames, follower, rounds)
+        return [Estimates(*both) for both in zip(detected, followed)]
     except Exception as error:
         if len(frames) == 1:
             return [error]
-    return [outcome for frame in frames for outcome in estimate_together([frame], estimator)]
+    return [
+        outcome for frame in frames for outcome in estimate_together([frame], estimator, follower, rounds)
+    ]
+
+
+def _detected(frames: Sequence[PreparedFrame], estimator: Estimator) -> Sequence[Sequence[PoseEstimate]]:
+    if not any(frame.detections for frame in frames):
+        return [()] * len(frames)
+    return estimator.estimate_batch([(frame.rgb, frame.K, frame.detections) for frame in frames])
+
+
+def _followed(
+    frames: Sequence[PreparedFrame], follower: Follower | None, rounds: int
+) -> Sequence[Sequence[Followed | None]]:
+    if follower is None or not any(frame.plan.following for frame in frames):
+        return [()] * len(frames)
+    known = [[t.predicted(stamp_ns(frame.header.stamp)) for t in frame.plan.following] for frame in frames]
+    return follower.follow_batch([(f.rgb, f.K, own) for f, own in zip(frames, known)], rounds)
 
 
 def finish(
-    frame: PreparedFrame, estimates: Sequence[PoseEstimate], steps: Sequence[PoseStep] = ()
+    frame: PreparedFrame,
+    estimates: Estimates,
+    steps: Sequence[PoseStep] = (),
+    tracker: FrameTracker | None = None,
+    settings: NodeSettings | None = None,
 ) -> FrameResult:
-    """Leaves out what is not finite, ranks the instances of each class, and takes the steps one after the other."""
-    pairs = [
-        (estimate, box)
-        for estimate, box in zip(estimates, frame.boxes_px)
-        if np.isfinite(estimate.cam_from_obj).all() and np.isfinite(estimate.score)
-    ]
+    """Leaves out what is not finite, names and ranks the instances of each class, and takes the steps in turn.
+
+    Args:
+        tracker: that made the frame's plan; without one the rank is the name.
+        settings: that it was made with.
+    """
+    pairs = [pair for pair in zip(estimates.detected, frame.boxes_px) if _is_finite(pair[0])]
+    followed = [one if one is not None and _is_finite(one.estimate) else None for one in estimates.followed]
     problems, dropped = list(frame.problems), Counter(frame.dropped)
-    lost = len(estimates) - len(pairs)
+    lost = len(estimates.detected) - len(pairs)
     if lost:
         problems.append(Problem("pose", f"{lost} poses are not finite and were left out"))
         dropped["pose not finite"] += lost
-    instances = rank_instances([estimate for estimate, _ in pairs], [box for _, box in pairs])
-    for step in steps:
+    if tracker is None:
+        instances = [Instance(estimate, 0, box) for estimate, box in pairs]
+    else:
+        instances = tracker.update(frame, pairs, followed, settings or NodeSettings())
+    instances = ranked(instances)
+    for step in () if frame.plan.serves_tracks_alone else steps:
         instances = step(frame.header, instances)
     return FrameResult(frame, instances, problems, dropped)
+
+
+def _is_finite(estimate: PoseEstimate) -> bool:
+    return bool(np.isfinite(estimate.cam_from_obj).all() and np.isfinite(estimate.score))
 
 
 def estimate_frame(
@@ -206,21 +209,27 @@ def estimate_frame(
     settings: NodeSettings,
     models: CameraModels | None = None,
     steps: Sequence[PoseStep] = (),
+    tracker: FrameTracker | None = None,
+    follower: Follower | None = None,
 ) -> FrameResult:
     """All of it for one frame, without a time budget: for replay without a node.
 
     Args:
         models: of this camera; keep them over its frames, so that undistortion maps are made once.
         steps: with what they remember of former frames.
+        tracker: likewise; ask it before whether it ``takes`` the frame.
+        follower: what tracks are followed with.
 
     Raises:
         UnusableInput: nothing of the frame can be used.
     """
     prepared = prepare(frame, estimator.class_ids, settings, models or CameraModels())
-    (outcome,) = estimate_together([prepared], estimator)
+    if tracker is not None:
+        prepared = tracker.plan(prepared, settings)
+    (outcome,) = estimate_together([prepared], estimator, follower, settings.track_rounds)
     if isinstance(outcome, Exception):
         raise outcome
-    return finish(prepared, outcome, steps)
+    return finish(prepared, outcome, steps, tracker, settings)
 
 
 def best_scored(detections: Sequence[Detection], limit: int) -> list[int]:
@@ -228,13 +237,13 @@ def best_scored(detections: Sequence[Detection], limit: int) -> list[int]:
     return sorted(sorted(range(len(detections)), key=lambda i: -detections[i].score)[:limit])
 
 
-def rank_instances(estimates: Sequence[PoseEstimate], boxes_px: Sequence[Box]) -> list[Instance]:
-    """Each estimate, in the given order, with its rank by its own score among those of its class."""
-    order = sorted(range(len(estimates)), key=lambda i: -estimates[i].score)
+def ranked(instances: Sequence[Instance]) -> list[Instance]:
+    """The instances, in the given order, each with its rank by its own score among those of its class."""
+    order = sorted(range(len(instances)), key=lambda i: -instances[i].estimate.score)
     seen: Counter[str] = Counter()
-    ranks = [0] * len(estimates)
+    result = list(instances)
     for i in order:
-        class_id = estimates[i].class_id
-        ranks[i] = seen[class_id]
+        class_id = instances[i].estimate.class_id
+        result[i] = replace(instances[i], rank=seen[class_id])
         seen[class_id] += 1
-    return [Instance(estimate, rank, box) for estimate, rank, box in zip(estimates, ranks, boxes_px)]
+    return result

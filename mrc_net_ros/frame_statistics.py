@@ -39,9 +39,25 @@ class FrameStatistics:
         self._durations_s: dict[str, deque[float]] = {stage: deque(maxlen=window) for stage in STAGES}
         self.frames = 0
         self.poses = 0
+        self.tracks = self.lost_tracks = self.tracked_frames = self.late_detections = 0
         self.dropped_frames: Counter[str] = Counter()
         self.dropped_detections: Counter[str] = Counter()
         self.unknown_classes: Counter[str] = Counter()
+
+    def note_tracks(self, living: int, lost: int) -> None:
+        """Notes how many tracks live now, and counts those that were lost since this was noted last."""
+        with self._lock:
+            self.tracks, self.lost_tracks = living, self.lost_tracks + lost
+
+    def add_tracked_frame(self) -> None:
+        """Counts a frame with poses that stage 2 alone has followed."""
+        with self._lock:
+            self.tracked_frames += 1
+
+    def add_late_detections(self) -> None:
+        """Counts detections that came after their image was answered, and which tracks learnt from."""
+        with self._lock:
+            self.late_detections += 1
 
     def add_frame(self, poses: int, dropped: Mapping[str, int], durations_s: Mapping[str, float]) -> None:
         """Counts a frame whose poses were published.
@@ -88,6 +104,9 @@ class FrameStatistics:
             for name, number in zip(("p50", "p95", "max"), found or (None, None, None)):
                 result[f"{stage} {name} [ms]"] = "-" if number is None else f"{number:.2f}"
         with self._lock:
+            result["tracks"], result["lost tracks"] = str(self.tracks), str(self.lost_tracks)
+            result["tracked frames"] = str(self.tracked_frames)
+            result["late detections"] = str(self.late_detections)
             result["dropped frames"] = str(self.dropped_frames.total())
             result.update({f"dropped frames, {k}": str(n) for k, n in sorted(self.dropped_frames.items())})
             result["dropped detections"] = str(self.dropped_detections.total())

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 
 from mrc_net_ros.camera import Camera, Job
 from mrc_net_ros.complaints import Complaints
-from mrc_net_ros.frame_estimation import FrameResult, PreparedFrame, estimate_together, finish, prepare
+from mrc_net_ros.frame_estimation import estimate_together, finish, prepare
 from mrc_net_ros.loaded_bundle import LoadedBundle
 from mrc_net_ros.overlay import OverlayPainter
 from mrc_net_ros.parameters import NodeSettings
+from mrc_net_ros.prepared_frame import FrameResult, PreparedFrame
 from mrc_net_ros.synchroniser import stamp_ns
 from mrc_net_ros.thread_time import ThreadTime, thread_time
 from mrc_net_ros.time_budget import PassTimes, shared_out
@@ -48,7 +49,16 @@ class FrameWork:
         self._painter: OverlayPainter | None = None
 
     def process(self, jobs: Sequence[Job], settings: NodeSettings) -> list[tuple[Camera, FrameResult]]:
-        """Estimates and publishes. Returns what was published, for ``draw``."""
+        """Estimates and publishes. Returns what was published, for ``draw``.
+
+        Late detections come first: what they tell of tracks holds for the newer image of the same camera.
+        """
+        late = [job for job in jobs if job.frame.is_late]
+        rest = [job for job in jobs if not job.frame.is_late]
+        return [one for part in (late, rest) if part for one in self._pass(part, settings)]
+
+    def _pass(self, jobs: Sequence[Job], settings: NodeSettings) -> list[tuple[Camera, FrameResult]]:
+        """One pass of the network over frames of different cameras."""
         pass_started_s = time.monotonic()
         begun = [one for job in jobs if (one := self._begin(job, settings)) is not None]
         if not begun:
@@ -56,9 +66,11 @@ class FrameWork:
         begun = self._within_budget(begun, settings.time_budget_s, pass_started_s)
         frames = [one.prepared for one in begun]
         estimate_started_s = time.monotonic()
-        outcomes = estimate_together(frames, self.bundle.estimator)
+        outcomes = estimate_together(
+            frames, self.bundle.estimator, self.bundle.follower, settings.track_rounds
+        )
         estimated_s = time.monotonic()
-        size = sum(len(frame.detections) for frame in frames)
+        size = sum(len(frame.scores) for frame in frames)
         if size:
             self._pass_times.add(size, estimated_s - estimate_started_s, estimated_s)
         published = []
@@ -68,7 +80,11 @@ class FrameWork:
                 self.failed(outcome, camera)
                 continue
             publish_started = thread_time()
-            result = finish(one.prepared, outcome, camera.steps)
+            result = finish(one.prepared, outcome, camera.steps, camera.tracker, settings)
+            if one.prepared.plan.serves_tracks_alone:
+                camera.statistics.add_late_detections()
+                self._note_tracks(camera)
+                continue
             camera.outputs.publish(result, self.bundle, settings)
             self._count(one, result, estimated_s - estimate_started_s, publish_started)
             published.append((camera, result))
@@ -93,10 +109,14 @@ class FrameWork:
         self._complaints(f"error {type(error).__name__}", f"a frame failed and is skipped: {error!r}")
 
     def _begin(self, job: Job, settings: NodeSettings) -> _Begun | None:
-        """The messages' content, or None where nothing of the frame can be used."""
-        started = thread_time()
+        """The messages' content, or None where there is nothing to do, or nothing of the frame can be used."""
+        started, tracker = thread_time(), job.camera.tracker
+        if tracker is not None and not tracker.takes(job.frame):
+            return None
         try:
             prepared = prepare(job.frame, self.bundle.class_ids, settings, job.camera.models)
+            if tracker is not None:
+                prepared = tracker.plan(prepared, settings)
         except UnusableInput as error:
             job.camera.statistics.add_dropped_frame("refused")
             self._complaints(f"{job.camera.name} {error.kind}", str(error))
@@ -108,14 +128,14 @@ class FrameWork:
 
     def _within_budget(self, begun: list[_Begun], budget_s: float, started_s: float) -> list[_Begun]:
         self._passes += 1
-        wanted = sum(len(one.prepared.detections) for one in begun)
+        wanted = sum(len(one.prepared.scores) for one in begun)
         if budget_s <= 0.0 or not wanted:
             return begun
         now_s = time.monotonic()
         fitting = self._pass_times.fitting(wanted, budget_s - (now_s - started_s), now_s)
         if fitting == wanted:
             return begun
-        scores = [[d.score for d in one.prepared.detections] for one in begun]
+        scores = [one.prepared.scores for one in begun]
         remedy = f"'time_budget_s' ({budget_s:g} s) has room for {fitting} in one pass"
         return [
             _Begun(
@@ -149,3 +169,11 @@ class FrameWork:
             "age": (self._now_ns() - stamp_ns(result.header.stamp)) / 1e9,
         }
         camera.statistics.add_frame(len(result.instances), result.dropped, durations_s)
+        if any(instance.is_followed for instance in result.instances):
+            camera.statistics.add_tracked_frame()
+        self._note_tracks(camera)
+
+    @staticmethod
+    def _note_tracks(camera: Camera) -> None:
+        if camera.tracker is not None:
+            camera.statistics.note_tracks(camera.tracker.living, camera.tracker.take_lost())

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mrc_core.geometry import ObjectModel
-from mrc_core.inference import Detection, PoseEstimator
+from mrc_core.inference import Detection, Followed, PoseEstimator, PoseFollower
 from mrc_net_ros.naming import topic_tokens
 from mrc_net_ros.parameters import NodeSettings, ParameterError, check_class_map
 
@@ -47,6 +47,11 @@ class LoadedBundle:
     tokens: Mapping[str, str]
     objects: Mapping[str, KnownObject]
 
+    @cached_property
+    def follower(self) -> PoseFollower:
+        """Stage 2 of the estimator, from image to image."""
+        return PoseFollower(self.estimator)
+
     @property
     def class_ids(self) -> list[str]:
         """In the order of the network's object_index."""
@@ -79,7 +84,7 @@ def load_bundle(path: str, settings: NodeSettings) -> LoadedBundle:
     return LoadedBundle(str(path), estimator, topic_tokens(estimator.class_ids), objects)
 
 
-def warm_up(bundle: LoadedBundle, max_detections: int) -> None:
+def warm_up(bundle: LoadedBundle, max_detections: int, with_tracking: bool = False) -> None:
     """Runs the network on noise and makes what is made once, so that the first frame is as fast as the last."""
     rng = np.random.default_rng(0)
     picture = rng.integers(0, 255, (480, 640, 3), dtype=np.uint8)
@@ -88,7 +93,9 @@ def warm_up(bundle: LoadedBundle, max_detections: int) -> None:
     for item in bundle.objects.values():
         _ = item.box_m, item.model.moment
     for _ in range(WARM_UP_PASSES):
-        bundle.estimator.estimate(picture, matrix, detections[:max_detections])
+        found = bundle.estimator.estimate(picture, matrix, detections[:max_detections])
+        if with_tracking:
+            bundle.follower.follow(picture, matrix, [Followed(estimate) for estimate in found])
 
 
 def resolve_device(device: str) -> str:

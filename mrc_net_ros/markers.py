@@ -8,8 +8,8 @@ from builtin_interfaces.msg import Duration
 from std_msgs.msg import Header
 from visualization_msgs.msg import Marker, MarkerArray
 
-from mrc_net_ros.frame_estimation import FrameResult, Instance
 from mrc_net_ros.loaded_bundle import KnownObject
+from mrc_net_ros.prepared_frame import FrameResult, Instance
 
 LIFETIME = Duration(sec=2)
 """A marker that is not renewed vanishes by itself: the node may have ended, or the camera."""
@@ -18,7 +18,7 @@ LIFETIME = Duration(sec=2)
 class MarkerBoard:
     """Remembers which markers are on display, so that those whose object has gone are taken off at once.
 
-    A marker is named by its class (``ns``) and its rank in the frame (``id``), so that an instance replaces its own.
+    A marker is named by its class (``ns``) and its instance's number (``id``), so that an instance replaces its own.
     """
 
     def __init__(self) -> None:
@@ -26,7 +26,7 @@ class MarkerBoard:
 
     def message(self, result: FrameResult, objects: Mapping[str, KnownObject]) -> MarkerArray:
         """One marker for each instance of the frame, and a deletion for each that is not there any more."""
-        present = {(one.estimate.class_id, one.rank) for one in result.instances}
+        present = {(one.estimate.class_id, one.number) for one in result.instances}
         gone = self._shown - present
         self._shown = present
         message = MarkerArray(markers=self._deletions(result.header, gone))
@@ -41,12 +41,12 @@ class MarkerBoard:
 
     @staticmethod
     def _deletions(header: Header, gone: set[tuple[str, int]]) -> list[Marker]:
-        return [Marker(header=header, ns=ns, id=rank, action=Marker.DELETE) for ns, rank in sorted(gone)]
+        return [Marker(header=header, ns=ns, id=number, action=Marker.DELETE) for ns, number in sorted(gone)]
 
 
 def _marker(header: Header, instance: Instance, item: KnownObject) -> Marker:
     estimate = instance.estimate
-    marker = Marker(header=header, ns=estimate.class_id, id=instance.rank, action=Marker.ADD)
+    marker = Marker(header=header, ns=estimate.class_id, id=instance.number, action=Marker.ADD)
     marker.type = Marker.MESH_RESOURCE
     marker.mesh_resource = item.mesh_url
     marker.mesh_use_embedded_materials = True

@@ -48,6 +48,6 @@ def topic_tokens(class_ids: Iterable[str]) -> dict[str, str]:
     return tokens
 
 
-def child_frame(prefix: str, token: str, rank: int) -> str:
-    """The TF frame of the instance with this rank (0 is the best of its class in the frame)."""
-    return f"{prefix}{token}_{rank}"
+def child_frame(prefix: str, token: str, number: int) -> str:
+    """The TF frame of the instance with this number: its track's or its rank (0 is the best of its class)."""
+    return f"{prefix}{token}_{number}"

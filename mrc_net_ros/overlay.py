@@ -12,8 +12,8 @@ from std_msgs.msg import Header
 
 from mrc_core.rendering import create_renderer
 from mrc_core.visualisation import draw_overlay
-from mrc_net_ros.frame_estimation import FrameResult
 from mrc_net_ros.loaded_bundle import LoadedBundle
+from mrc_net_ros.prepared_frame import FrameResult
 
 
 class OverlayPainter:

@@ -124,6 +124,37 @@ SPECS: tuple[ParameterSpec, ...] = (
         live=True,
     ),
     ParameterSpec(
+        "tracking",
+        "off",
+        "off: every image is estimated from its own detections. between_detections: images without detections are "
+        "answered by stage 2 alone, from where the objects were last. every_frame: all images are, at once; detections "
+        "start new tracks and find lost ones again.",
+        choices=("off", "between_detections", "every_frame"),
+    ),
+    ParameterSpec(
+        "track_min_score",
+        0.2,
+        "A track whose own score (0..1) falls below this is lost until a detection finds it again. It means something "
+        "with a calibrated bundle alone.",
+        limits=(0.0, 1.0),
+        live=True,
+    ),
+    ParameterSpec(
+        "track_timeout_s",
+        2.0,
+        "Time [s], by the images' stamps, after which a track that no detection has confirmed ends, and after which a "
+        "lost one is forgotten.",
+        limits=(0.01, 60.0),
+        live=True,
+    ),
+    ParameterSpec(
+        "track_rounds",
+        1,
+        "How often stage 2 runs for a tracked pose; 2 follows faster motion, for one more render and comparison.",
+        limits=(1, 4),
+        live=True,
+    ),
+    ParameterSpec(
         "publish_tf", True, "Publish each pose as a leaf of TF under the image's frame.", live=True
     ),
     ParameterSpec("tf_prefix", "", "Put before the names of the TF leaves, for example 'arm1/'.", live=True),

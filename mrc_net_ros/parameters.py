@@ -38,6 +38,10 @@ class NodeSettings:
     min_detection_score: float = 0.0
     max_detections: int = 16
     time_budget_s: float = 0.0
+    tracking: str = "off"
+    track_min_score: float = 0.2
+    track_timeout_s: float = 2.0
+    track_rounds: int = 1
     publish_tf: bool = True
     tf_prefix: str = ""
     publish_markers: bool = True

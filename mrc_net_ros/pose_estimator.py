@@ -226,8 +226,13 @@ class PoseEstimatorNode(LifecycleNode):
         self._running().is_paused = wanted
 
     def reset_tracks(self) -> None:
-        """Raises ParameterError: there is nothing to reset."""
-        raise ParameterError("there is no tracking: every frame is estimated from its own detections")
+        """Has all tracks forgotten before the next frame. Raises as ``begin_loading``, and without tracking."""
+        estimation = self._running()
+        if self._settings.tracking == "off":
+            raise ParameterError(
+                "there is no tracking: every frame is estimated from its own detections, for 'tracking' is 'off'"
+            )
+        estimation.reset_tracks()
 
     def _running(self) -> Estimation:
         if self._estimation is None:

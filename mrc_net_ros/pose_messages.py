@@ -9,15 +9,15 @@ from geometry_msgs.msg import Point, Pose, PoseStamped, PoseWithCovariance, Tran
 from vision_msgs.msg import Detection3D, Detection3DArray, ObjectHypothesis, ObjectHypothesisWithPose
 
 from mrc_net_ros.conversions import box_message
-from mrc_net_ros.frame_estimation import FrameResult, Instance
 from mrc_net_ros.loaded_bundle import KnownObject
 from mrc_net_ros.msg import ObjectPose, ObjectPoseArray
 from mrc_net_ros.naming import child_frame
 from mrc_net_ros.object_info import vector
+from mrc_net_ros.prepared_frame import FrameResult, Instance
 
 
 def pose_array_message(result: FrameResult) -> ObjectPoseArray:
-    """All poses of the frame, in the order of its detections; empty where there is none."""
+    """All poses of the frame, in the order of its detections, then those of tracks; empty where there is none."""
     message = ObjectPoseArray(header=result.header)
     message.poses = [_object_pose(result, instance) for instance in result.instances]
     return message
@@ -58,7 +58,7 @@ def _pose_with_covariance(instance: Instance) -> PoseWithCovariance:
 
 def _object_pose(result: FrameResult, instance: Instance) -> ObjectPose:
     estimate = instance.estimate
-    message = ObjectPose(header=result.header, class_id=estimate.class_id, instance_id=str(instance.rank))
+    message = ObjectPose(header=result.header, class_id=estimate.class_id, instance_id=str(instance.number))
     message.pose = _pose_with_covariance(instance)
     message.score = float(estimate.score)
     message.detection_score = float(estimate.detection.score)
@@ -68,7 +68,7 @@ def _object_pose(result: FrameResult, instance: Instance) -> ObjectPose:
 
 def _detection_3d(result: FrameResult, instance: Instance, item: KnownObject) -> Detection3D:
     estimate = instance.estimate
-    message = Detection3D(header=result.header, id=f"{estimate.class_id}_{instance.rank}")
+    message = Detection3D(header=result.header, id=f"{estimate.class_id}_{instance.number}")
     hypothesis = ObjectHypothesis(class_id=estimate.class_id, score=float(estimate.score))
     message.results = [ObjectHypothesisWithPose(hypothesis=hypothesis, pose=_pose_with_covariance(instance))]
     centre, size = item.box_m
@@ -83,7 +83,7 @@ def _transform(
     result: FrameResult, instance: Instance, tokens: Mapping[str, str], prefix: str
 ) -> TransformStamped:
     message = TransformStamped(header=result.header)
-    message.child_frame_id = child_frame(prefix, tokens[instance.estimate.class_id], instance.rank)
+    message.child_frame_id = child_frame(prefix, tokens[instance.estimate.class_id], instance.number)
     translation = message.transform.translation
     position = instance.pose.position
     translation.x, translation.y, translation.z = position.x, position.y, position.z

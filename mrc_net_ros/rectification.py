@@ -72,14 +72,7 @@ class CameraModel:
         height, width = self.image_size
         left, top = max(box[0], -0.5), max(box[1], -0.5)
         right, bottom = min(box[2], width - 0.5), min(box[3], height - 0.5)
-        across, down = (
-            np.linspace(left, right, POINTS_PER_SIDE),
-            np.linspace(top, bottom, POINTS_PER_SIDE),
-        )
-        border = [(x, y) for x in across for y in (top, bottom)] + [
-            (x, y) for y in down for x in (left, right)
-        ]
-        found = self.undistorted_points(np.asarray(border))
+        found = self.undistorted_points(_border(left, top, right, bottom))
         found = found[np.isfinite(found).all(axis=1)]
         if len(found) < POINTS_PER_SIDE:
             raise UnusableInput(
@@ -119,6 +112,20 @@ class CameraModel:
         found, _ = project(rays[:, None], still, still, self.K, self.coefficients)
         return np.asarray(found, dtype=np.float64).reshape(-1, 2)
 
+    def distorted_box(self, box: Box) -> Box:
+        """The upright box [px of the raw image] around what a box of the undistorted image shows.
+
+        Only the part in the image: the lens model says nothing of what lies beyond.
+        """
+        height, width = self.image_size
+        left, top = min(max(box[0], -0.5), width - 1.0), min(max(box[1], -0.5), height - 1.0)
+        right, bottom = max(min(box[2], width - 0.5), left), max(min(box[3], height - 0.5), top)
+        if self.coefficients is None:
+            return left, top, right, bottom
+        found = self.distorted_points(_border(left, top, right, bottom))
+        (left, top), (right, bottom) = found.min(axis=0).tolist(), found.max(axis=0).tolist()
+        return left, top, right, bottom
+
     @cached_property
     def _maps(self) -> tuple[NDArray[np.generic], NDArray[np.generic]]:
         """For cv2.remap, in its compact form."""
@@ -127,6 +134,14 @@ class CameraModel:
         make = cv2.fisheye.initUndistortRectifyMap if self.is_fisheye else cv2.initUndistortRectifyMap
         first, second = make(self.K, coefficients, np.eye(3), self.K, size, cv2.CV_16SC2)
         return np.asarray(first), np.asarray(second)
+
+
+def _border(left: float, top: float, right: float, bottom: float) -> NDArray[np.float64]:
+    """Points (N, 2) on the edges of a box."""
+    across, down = np.linspace(left, right, POINTS_PER_SIDE), np.linspace(top, bottom, POINTS_PER_SIDE)
+    return np.asarray(
+        [(x, y) for x in across for y in (top, bottom)] + [(x, y) for y in down for x in (left, right)]
+    )
 
 
 class CameraModels:

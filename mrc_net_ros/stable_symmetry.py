@@ -12,7 +12,7 @@ from std_msgs.msg import Header
 
 from mrc_core.geometry import ObjectModel
 from mrc_core.inference import PoseEstimate
-from mrc_net_ros.frame_estimation import Instance
+from mrc_net_ros.prepared_frame import Instance
 from mrc_net_ros.synchroniser import JUMP_BACK_S, stamp_ns
 
 MEMORY_S = 1.0
@@ -26,7 +26,7 @@ class _Last:
 
 
 class StableSymmetry:
-    """A step between estimation and publication, with a memory of its own for each class and rank.
+    """A step between estimation and publication, with a memory of its own for each class and instance.
 
     Nearest means the root-mean-square distance of the object's points; about an axis of revolution the turn that
     makes it least is taken exactly.
@@ -51,7 +51,7 @@ class StableSymmetry:
         return [self._stable(instance, now_ns) for instance in instances]
 
     def _stable(self, instance: Instance, now_ns: int) -> Instance:
-        estimate, key = instance.estimate, (instance.estimate.class_id, instance.rank)
+        estimate, key = instance.estimate, (instance.estimate.class_id, instance.number)
         model = self._models.get(estimate.class_id)
         if model is None:
             return instance

@@ -1,4 +1,4 @@
-"""Joins each image to its own detections and its own camera info, by stamp."""
+"""Joins each image to its own detections and camera info, by stamp; with tracking also hands out lone images."""
 
 from __future__ import annotations
 
@@ -24,14 +24,18 @@ JUMP_BACK_S = 0.5
 class Frame:
     """An image with what belongs to it, and when [s, monotonic] its image came in and its last message did.
 
+    ``detections`` are None where the image was handed out without waiting for any; ``is_late`` says that they came
+    after that. ``epoch`` goes up whenever time has jumped back.
     ``callbacks`` is what was spent on its messages until then.
     """
 
     image: Image | CompressedImage
-    detections: Detection2DArray
+    detections: Detection2DArray | None
     camera_info: CameraInfo
     image_at_s: float = 0.0
     complete_at_s: float = 0.0
+    is_late: bool = False
+    epoch: int = 0
     callbacks: ThreadTime = NO_TIME
 
 
@@ -68,6 +72,11 @@ class CameraInfoCache:
 class FrameSynchroniser:
     """Images wait for their detections; a pair waits for the first camera info of its optical frame.
 
+    With tracking they are handed out without detections as well: with ``every_frame`` as they come, with
+    ``between_detections`` when the next image comes and their detections have not. That is decided by the order of
+    messages alone, without a clock, so that a replay decides as the node did. Detections that come later still make
+    a frame, which says so.
+
     message_filters never forgets the newest stamps, so that it yields nothing once a bag starts again: then
     it is rebuilt.
 
@@ -75,16 +84,26 @@ class FrameSynchroniser:
         on_frame: called with each complete frame, in the thread that added its last message.
         queue_size: messages of each input that wait.
         slop_s: largest difference of the stamps of image and detections; 0 demands equality.
+        tracking: as the node's parameter.
     """
 
-    def __init__(self, on_frame: Callable[[Frame], None], queue_size: int, slop_s: float = 0.0) -> None:
+    def __init__(
+        self,
+        on_frame: Callable[[Frame], None],
+        queue_size: int,
+        slop_s: float = 0.0,
+        tracking: str = "off",
+    ) -> None:
         self._on_frame = on_frame
         self._queue_size = queue_size
         self._slop_s = slop_s
+        self._tracking = tracking
         self.camera_infos = CameraInfoCache(size=max(2 * queue_size, 10))
         self.images = self.detections = self.pairs = self.rebuilds = 0
         self._image_at_s: OrderedDict[int, float] = OrderedDict()
         self._without_info: tuple[Image | CompressedImage, Detection2DArray] | None = None
+        self._lone: Image | CompressedImage | None = None  # waits for detections, or for the next image
+        self._handed_out: OrderedDict[int, None] = OrderedDict()  # stamps of images handed out without detections
         self._build()
 
     @property
@@ -103,7 +122,24 @@ class FrameSynchroniser:
         self._image_at_s[stamp_ns(image.header.stamp)] = time.monotonic()
         while len(self._image_at_s) > self._queue_size + 1:
             self._image_at_s.popitem(last=False)
-        self._signal(self._image_inlet, image)
+        self.flush()
+        if self._tracking != "off":
+            self._lone = image
+        self._signal(self._image_inlet, image)  # takes it out of there if its detections wait
+        if self._tracking == "every_frame":
+            self.flush()
+
+    def flush(self) -> None:
+        """Hands out the newest image, if it still waits for detections and tracks may answer it without."""
+        image, self._lone = self._lone, None
+        if image is None:
+            return
+        self._handed_out[stamp_ns(image.header.stamp)] = None
+        while len(self._handed_out) > self._queue_size + 1:
+            self._handed_out.popitem(last=False)
+        info = self._info_of(image)
+        if info is not None:  # else nothing of this camera was estimated yet, so there is no track
+            self._on_frame(self._frame(image, None, info))
 
     def add_detections(self, detections: Detection2DArray) -> None:
         """Takes the detections of an image from their topic. Raises as ``add_image``."""
@@ -120,6 +156,8 @@ class FrameSynchroniser:
 
     def _build(self) -> None:
         self._last_ns: dict[str, int] = {}
+        self._lone = None
+        self._handed_out.clear()
         self._image_inlet = SimpleFilter()
         self._detections_inlet = SimpleFilter()
         inlets = [self._image_inlet, self._detections_inlet]
@@ -149,7 +187,7 @@ class FrameSynchroniser:
         if now_ns < self._last_ns.get(stream, now_ns) - JUMP_BACK_S * 1e9:
             self.rebuilds += 1
             self._without_info = None
-            self._build()
+            self._build()  # forgets the image that waits, too: it is of the time before
         self._last_ns[stream] = now_ns
 
     def _on_pair(self, image: Image | CompressedImage, detections: Detection2DArray) -> None:
@@ -157,10 +195,22 @@ class FrameSynchroniser:
         self._complete(image, detections)
 
     def _complete(self, image: Image | CompressedImage, detections: Detection2DArray) -> None:
-        info = self.camera_infos.find(image.header.frame_id, stamp_ns(image.header.stamp))
+        if self._lone is not None and stamp_ns(self._lone.header.stamp) == stamp_ns(image.header.stamp):
+            self._lone = None
+        info = self._info_of(image)
         if info is None:
             self._without_info = (image, detections)
             return
-        now_s = time.monotonic()
-        image_at_s = self._image_at_s.get(stamp_ns(image.header.stamp), now_s)
-        self._on_frame(Frame(image, detections, info, image_at_s, now_s))
+        self._on_frame(self._frame(image, detections, info))
+
+    def _info_of(self, image: Image | CompressedImage) -> CameraInfo | None:
+        return self.camera_infos.find(image.header.frame_id, stamp_ns(image.header.stamp))
+
+    def _frame(
+        self, image: Image | CompressedImage, detections: Detection2DArray | None, info: CameraInfo
+    ) -> Frame:
+        now_s, at_ns = time.monotonic(), stamp_ns(image.header.stamp)
+        is_late = detections is not None and at_ns in self._handed_out
+        return Frame(
+            image, detections, info, self._image_at_s.get(at_ns, now_s), now_s, is_late, self.rebuilds
+        )

@@ -17,11 +17,12 @@ from vision_msgs.msg import Detection2DArray
 from mrc_core.inference import Detection
 from mrc_net_ros.camera import Camera
 from mrc_net_ros.complaints import Complaints
-from mrc_net_ros.frame_estimation import best_scored, rank_instances
+from mrc_net_ros.frame_estimation import best_scored, ranked
 from mrc_net_ros.naming import NamingError, child_frame, topic_token, topic_tokens
 from mrc_net_ros.node_diagnostics import NodeCondition, statuses
 from mrc_net_ros.parameter_specs import SPECS
 from mrc_net_ros.parameters import NodeSettings, ParameterError
+from mrc_net_ros.prepared_frame import Instance
 from mrc_net_ros.starvation import StarvationWatch
 from mrc_net_ros.synchroniser import Frame, FrameSynchroniser
 from mrc_net_ros.time_budget import PassTimes, shared_out
@@ -271,9 +272,10 @@ def test_ranks_count_within_the_class() -> None:
     estimates = [
         SimpleNamespace(class_id=c, score=s) for c, s in (("a", 0.2), ("b", 0.5), ("a", 0.7), ("a", 0.4))
     ]
-    ranked = rank_instances(estimates, [(0.0, 0.0, 1.0, float(i)) for i in range(4)])
-    assert [instance.rank for instance in ranked] == [2, 0, 0, 1]
-    assert [instance.box_px[3] for instance in ranked] == [0.0, 1.0, 2.0, 3.0]
+    given = [Instance(estimate, 0, (0.0, 0.0, 1.0, float(i))) for i, estimate in enumerate(estimates)]
+    instances = ranked(given)
+    assert [instance.rank for instance in instances] == [2, 0, 0, 1]
+    assert [instance.box_px[3] for instance in instances] == [0.0, 1.0, 2.0, 3.0]
 
 
 def test_statistics_and_diagnostics() -> None:

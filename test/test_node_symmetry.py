@@ -12,7 +12,7 @@ from conftest import wedge_mesh
 
 from mrc_core.geometry import ContinuousSymmetry, ObjectModel, SymmetrySet
 from mrc_core.inference import Detection, PoseEstimate
-from mrc_net_ros.frame_estimation import Instance
+from mrc_net_ros.prepared_frame import Instance
 from mrc_net_ros.stable_symmetry import StableSymmetry, nearest_equivalent, with_pose
 
 OFFSET = (0.05, 0.02, 0.01)

@@ -22,6 +22,7 @@ from mrc_core.benchmarks.evaluation import measure_evaluation
 from mrc_core.benchmarks.generator import measure_generator
 from mrc_core.benchmarks.rendering import measure_renderers
 from mrc_core.benchmarks.stages import measure_stages
+from mrc_core.benchmarks.tracking import measure_tracking
 from mrc_core.benchmarks.training_memory import measure_training_memory
 from mrc_core.cli.onboarding_training import RunOptions, measure_speed
 from mrc_core.cli.training_setup import build_trainer
@@ -38,6 +39,7 @@ Networks have random weights: time does not depend on them. Figures are medians;
 example:
   mrc-net benchmark                      # everything, small and paper flavours
   mrc-net benchmark --flavour small --detections 1 --json out/benchmark.json
+  mrc-net benchmark --tracking           # only tracked frames beside detected ones
   mrc-net benchmark --generator --threads 1 --processes 1 2
                                          # only training: samples made, learnt from, both; scaling over processes
   mrc-net benchmark --evaluation 6000    # only `mrc-net evaluate`: seconds and memory for so many instances
@@ -64,6 +66,9 @@ def add_parser(commands: Any) -> None:
     parser.add_argument("--skip-renderers", action="store_true", help="leave the renderers out")
     parser.add_argument(
         "--evaluation", type=int, metavar="N", help="measure only how long scoring N instances takes (minutes)"
+    )
+    parser.add_argument(
+        "--tracking", action="store_true", help="measure only what tracked frames cost beside detected ones"
     )
     parser.add_argument(
         "--generator", action="store_true", help="measure only training: samples made, samples learnt from"
@@ -126,6 +131,13 @@ def run(arguments: argparse.Namespace) -> int:
         if arguments.processes:
             figures["scaling"] = _measure_scaling(arguments, devices[-1], console)
             _print(console, f"mrc-net train, {arguments.config}, {devices[-1]}", figures["scaling"])
+        return _finish(arguments, figures, console)
+    if arguments.tracking:
+        for device in devices:
+            for flavour in ("small", "paper") if arguments.flavour == "all" else (arguments.flavour,):
+                rows = measure_tracking(flavour, device, arguments.detections, arguments.repeats)
+                figures[f"tracking_{flavour}_{device}"] = rows
+                _print(console, f"detected and tracked frames, {flavour} flavour, {device}", rows)
         return _finish(arguments, figures, console)
     for device in devices:
         if not arguments.skip_renderers:

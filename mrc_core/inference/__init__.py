@@ -2,5 +2,6 @@
 
 from mrc_core.inference.bundle import Bundle, BundleError
 from mrc_core.inference.estimator import Detection, PoseEstimate, PoseEstimator
+from mrc_core.inference.following import Followed, PoseFollower
 
-__all__ = ["Bundle", "BundleError", "Detection", "PoseEstimate", "PoseEstimator"]
+__all__ = ["Bundle", "BundleError", "Detection", "Followed", "PoseEstimate", "PoseEstimator", "PoseFollower"]

@@ -17,7 +17,7 @@ from mrc_core.inference.crops import check_intrinsics, extract_crops, image_to_t
 from mrc_core.inference.render_look import renderer_for
 from mrc_core.inference.turns import TURNS, best_of_turns
 from mrc_core.inference.uncertainty import Uncertainty
-from mrc_core.model.two_stage import CropRenderer, Crops, TwoStage
+from mrc_core.model.two_stage import CropRenderer, Crops, Refinement, TwoStage
 
 LARGEST_PX = 1e5  # of a box's coordinates; beyond, float32 has no pixels left
 Precision = Literal["fp32", "bf16", "fp16"]
@@ -167,14 +167,30 @@ class PoseEstimator:
         crops = self.crop([(image_rgb_uint8, K, detections)])
         if crops is None:
             return []
-        given = torch.from_numpy(np.stack([item.cam_from_obj for item in poses])).to(self.device)
-        known = given @ torch.linalg.inv(self._network_from_obj[crops.object_index])
+        known = self.in_network_frame([item.cam_from_obj for item in poses], crops.object_index)
         real = self.two_stage.encode(crops)
-        output = self.two_stage.refine(crops, real, known.float())
-        refined = self._in_mesh_frame(output.pose, crops.object_index)
+        output = self.two_stage.refine(crops, real, known)
+        return self.judged(poses, crops.object_index, real.mask_logit, output)
+
+    def judged(
+        self,
+        given: Sequence[PoseEstimate],
+        object_index: Tensor,
+        mask_logit: Tensor,
+        output: Refinement,
+    ) -> list[PoseEstimate]:
+        """Estimates of what stage 2 made of given ones.
+
+        Args:
+            given: their detections are kept, and of a bundle without calibration their scores.
+            object_index: (B,), of each.
+            mask_logit: (B, 1, M, M), of the real crops.
+        """
+        detections = [item.detection for item in given]
+        refined = self._in_mesh_frame(output.pose, object_index)
         if self._uncertainty is None:
-            return _estimates(detections, refined, [item.score for item in poses])
-        judged = self._uncertainty.of_tracked(real.mask_logit, output, crops.object_index, refined)
+            return _estimates(detections, refined, [item.score for item in given])
+        judged = self._uncertainty.of_tracked(mask_logit, output, object_index, refined)
         return _estimates(detections, refined, *judged)
 
     def crop(self, frames: Sequence[tuple[np.ndarray, np.ndarray, Sequence[Detection]]]) -> Crops | None:
@@ -212,6 +228,11 @@ class PoseEstimator:
                 f"{detection.class_id}: the box {box} lies outside of the {width}x{height} image"
             )
         return box
+
+    def in_network_frame(self, poses: Sequence[np.ndarray], object_index: Tensor) -> Tensor:
+        """Poses (4, 4) of meshes' frames as poses (B, 4, 4), float32, of the frames that the network knows."""
+        given = torch.from_numpy(np.stack(poses)).to(self.device)
+        return (given @ torch.linalg.inv(self._network_from_obj[object_index])).float()
 
     def _in_mesh_frame(self, pose: Tensor, object_index: Tensor) -> np.ndarray:
         """cam_from_obj (B, 4, 4) float64 of poses in the frames that the network knows."""

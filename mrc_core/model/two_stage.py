@@ -110,9 +110,19 @@ class TwoStage:
     def refine(self, crops: Crops, real: Pyramid, coarse: Tensor) -> Refinement:
         """Stage 2: render the coarse poses (B, 4, 4), correlate, regress. No gradient reaches `coarse`."""
         coarse = coarse.detach()
-        image, mask = self.render(coarse, crops)
+        return self.compare(crops, real, coarse, *self.encode_rendered(coarse, crops))
+
+    def encode_rendered(self, cam_from_obj: Tensor, crops: Crops) -> tuple[Pyramid, Tensor]:
+        """Features and masks (B, S, S) of renders at the poses (B, 4, 4): the half of stage 2 that sees no picture."""
+        image, mask = self.render(cam_from_obj, crops)
         with self._precision(crops.image):
-            rendered = self.network.encode_render(image, crops.object_index)
+            return self.network.encode_render(image, crops.object_index), mask
+
+    def compare(
+        self, crops: Crops, real: Pyramid, coarse: Tensor, rendered: Pyramid, mask: Tensor
+    ) -> Refinement:
+        """The other half: what `encode_rendered` gave for the coarse poses is correlated with the real features."""
+        with self._precision(crops.image):
             residual = self.network.regress(real, rendered, self._stage_two_look(coarse, crops.K), mask)
         residual = PoseResidual(residual.rotation6d.float(), residual.xy.float(), residual.depth.float())
         pose = self.codec.refine(coarse, residual, crops.K, crops.object_index)

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from mrc_net_ros.bags.replay import ReplayedFrame
-from mrc_net_ros.frame_estimation import Problem
 from mrc_net_ros.msg import ObjectPoseArray
+from mrc_net_ros.prepared_frame import Problem
 
 
 @dataclass(frozen=True)

@@ -40,7 +40,9 @@ class Evaluation:
     answered: int = 0
     detections: int = 0
     with_truth: int = 0
-    unanswered: Counter[str] = field(default_factory=Counter)
+    unanswered_images: dict[int, str] = field(default_factory=dict)
+    """Why images were not answered, by their index."""
+    answered_images: set[int] = field(default_factory=set)
     left_out: Counter[str] = field(default_factory=Counter)
     """What was left out of answered frames: how many, by kind."""
     examples: dict[str, str] = field(default_factory=dict)
@@ -49,6 +51,11 @@ class Evaluation:
     """Entries of the ground truth whose class the bundle has not."""
     seconds: dict[str, list[float]] = field(default_factory=dict)
     """Times of each stage, one for each frame that has it."""
+
+    @property
+    def unanswered(self) -> Counter[str]:
+        """How many images were not answered, by reason."""
+        return Counter(self.unanswered_images.values())
 
 
 def evaluate(
@@ -76,6 +83,8 @@ def evaluate(
         result.counts = replay.counts
         result.seconds.setdefault("read", []).append(time.perf_counter() - read_s)
         answer = source.answer(replayed)
+        if replayed.frame.is_late and replayed.image_index in result.answered_images:
+            continue  # tracks have learnt from late detections; the image was judged before
         _note(result, replayed, answer)
         if answer.poses is not None:
             _judge(result, replayed, answer, truth, judges, settings, tracks)
@@ -90,9 +99,12 @@ def _note(result: Evaluation, replayed: ReplayedFrame, answer: Answer) -> None:
     for stage, value in answer.seconds.items():
         result.seconds.setdefault(stage, []).append(value)
     if answer.poses is None:
-        result.unanswered[answer.reason] += 1
+        result.unanswered_images[replayed.image_index] = answer.reason
         return
-    result.detections += len(replayed.frame.detections.detections)
+    result.answered_images.add(replayed.image_index)
+    result.unanswered_images.pop(replayed.image_index, None)
+    if replayed.frame.detections is not None:
+        result.detections += len(replayed.frame.detections.detections)
     for problem in answer.problems:
         result.left_out[problem.kind] += 1
         result.examples.setdefault(problem.kind, problem.text)
@@ -123,6 +135,7 @@ def _judge(
             answer.poses.poses,
             settings,
             {class_id: judge.centre_m for class_id, judge in judges.items()},
+            replayed.recorded,
         )
         names = tracks.name([match.truth for match in matches])
         rows = judge_matches(matches, names, judges, order, replayed.image_index, replayed.stamp_ns)

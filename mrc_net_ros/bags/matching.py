@@ -2,7 +2,8 @@
 
 Where the ground truth follows the detections, entry i belongs to detection i. Otherwise, within each class, true
 objects and detections are paired such that the sum of the distances from the projected centres to the boxes' centres
-is least. A pose belongs to the detection whose class and box it carries.
+is least. A pose belongs to the detection whose class and box it carries. What is left, tracked poses among them,
+belongs to the true object of its class whose centre it is nearest to in the image.
 """
 
 from __future__ import annotations
@@ -14,11 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 from sensor_msgs.msg import CameraInfo
-from vision_msgs.msg import Detection2D
+from vision_msgs.msg import Detection2D, Detection2DArray
 
 from mrc_core.inference import Detection
 from mrc_net_ros.bags.truth import TrueObject
-from mrc_net_ros.conversions import detection_from_message
+from mrc_net_ros.conversions import detection_from_message, matrix_from_pose
 from mrc_net_ros.msg import ObjectPose
 from mrc_net_ros.parameters import NodeSettings
 from mrc_net_ros.rectification import camera_model
@@ -31,7 +32,10 @@ BEHIND_PX = 1e7  # a centre that is not in front of the camera is this far from 
 
 @dataclass(frozen=True)
 class Match:
-    """A true object of a frame. ``pose`` is None where none was estimated, ``detected`` tells whether one could be."""
+    """A true object of a frame. ``pose`` is None where none was estimated, ``detected`` tells whether one could be.
+
+    One could be of every object where the bag has no detections of the image at all, and tracks alone answer.
+    """
 
     truth: TrueObject
     detected: bool
@@ -45,19 +49,22 @@ def match_frame(
     poses: Sequence[ObjectPose],
     settings: NodeSettings,
     centres_m: Mapping[str, NDArray[np.float64]],
+    recorded: Detection2DArray | None = None,
 ) -> tuple[list[Match], list[ObjectPose]]:
     """The true objects of known classes with their poses, and the poses that belong to none.
 
     Args:
-        frame: its detections are what the poses were estimated from.
+        frame: its detections, if any, are what the poses were estimated from.
         truths: in the order of the ground truth.
         follows_detections: see ``GroundTruth``.
         poses: as they were published for this frame.
         settings: the node's parameters.
         centres_m: centre (3,) of each known class's mesh, in the mesh's own frame, metres.
+        recorded: the bag's detections of the image, where the frame has none; they tell what is judged.
     """
     size = _image_size(frame.camera_info)
-    messages: list[Detection2D] = list(frame.detections.detections)
+    seen = frame.detections if frame.detections is not None else recorded
+    messages: list[Detection2D] = list(seen.detections) if seen is not None else []
     usable = [_usable(message, size, settings, centres_m) for message in messages]
     if follows_detections and _names_agree(truths, messages, settings.class_map):
         place = {i: i for i in range(len(messages))}
@@ -69,8 +76,40 @@ def match_frame(
         if truth.class_id in centres_m:
             detection = usable[place[i]] if i in place else None
             pose = _take_pose(left, detection) if detection is not None else None
-            matches.append(Match(truth, i in place, pose))
-    return matches, left
+            matches.append(Match(truth, i in place or seen is None, pose))
+    if settings.tracking == "off":
+        return matches, left
+    return _with_the_rest(matches, left, frame.camera_info, size, settings.rectified, centres_m)
+
+
+def _with_the_rest(
+    matches: list[Match],
+    left: list[ObjectPose],
+    info: CameraInfo,
+    size: tuple[int, int],
+    rectified: bool,
+    centres_m: Mapping[str, NDArray[np.float64]],
+) -> tuple[list[Match], list[ObjectPose]]:
+    """Gives poses of no detection to the true objects that have none, by the distance of centres in the image."""
+    try:
+        K = camera_model(info, size, rectified).K
+    except UnusableInput:
+        return matches, left
+    taken: set[int] = set()
+    for class_id, centre in centres_m.items():
+        rows = [i for i, m in enumerate(matches) if m.pose is None and m.truth.class_id == class_id]
+        columns = [j for j, pose in enumerate(left) if pose.class_id == class_id]
+        if not rows or not columns:
+            continue
+        true = np.stack([_projected(matches[i].truth.cam_from_obj, centre, K) for i in rows])
+        posed = np.stack([_projected(matrix_from_pose(left[j].pose.pose), centre, K) for j in columns])
+        cost = np.minimum(np.linalg.norm(true[:, None] - posed[None], axis=-1), BEHIND_PX)
+        for row, column in zip(*linear_sum_assignment(cost)):
+            pose = left[columns[column]]
+            if cost[row, column] <= max(pose.bbox.size_x, pose.bbox.size_y):
+                matches[rows[row]] = replace(matches[rows[row]], pose=pose)
+                taken.add(columns[column])
+    return matches, [pose for j, pose in enumerate(left) if j not in taken]
 
 
 def _image_size(info: CameraInfo) -> tuple[int, int]:

@@ -100,7 +100,8 @@ def play_online(
         seconds = live.wait_until_ready()
         count = len(schedule.stamp_by_image)
         print(f"The node is ready after {seconds:.1f} s; playing {count} images at {rate:g} times real time.")
-        sent_s, taken_s = _play(recording, topics, schedule, live.player, rate)
+        every = replay.selection.detections_every
+        sent_s, taken_s = _play(recording, topics, schedule, live.player, rate, every)
         _wait_for_the_rest(live.player, set(sent_s))
         poses = live.player.received()
         if live.process.stop() != 0:
@@ -141,15 +142,21 @@ def _first_frame(recording: Recording, topics: CameraTopics) -> BagFrame:
 
 
 def _play(
-    recording: Recording, topics: CameraTopics, schedule: Schedule, player: BagPlayer, rate: float
+    recording: Recording,
+    topics: CameraTopics,
+    schedule: Schedule,
+    player: BagPlayer,
+    rate: float,
+    detections_every: int,
 ) -> tuple[dict[int, float], dict[int, float]]:
     """Publishes the messages as they were received. Returns when each image was sent, and when it was taken."""
     sent_s: dict[int, float] = {}
     taken_s: dict[int, float] = {}
-    images = -1
+    images = detections = -1
     started_s, started_ns = 0.0, 0
     for raw in recording.messages(topics.names):
         images += raw.topic == topics.image
+        detections += raw.topic == topics.detections
         if not schedule.from_ns <= raw.received_ns <= schedule.until_ns:
             continue
         if raw.topic == topics.image and images not in schedule.stamp_by_image:
@@ -161,7 +168,8 @@ def _play(
         if raw.topic == topics.camera_info:
             player.send_camera_info(raw.cdr)
         elif raw.topic == topics.detections:
-            player.send_detections(raw.cdr)
+            if detections % detections_every == 0:
+                player.send_detections(raw.cdr)
         else:
             at_ns = schedule.stamp_by_image[images]
             sent_s[at_ns] = time.monotonic()

@@ -6,8 +6,10 @@ Nothing is lost on the way and nothing waits; the same bag gives the same frames
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+
+from vision_msgs.msg import Detection2DArray
 
 from mrc_net_ros.bag_frames import BagError
 from mrc_net_ros.bags.recording import RawMessage, Recording
@@ -26,27 +28,36 @@ class Selection:
         duration_s: for this long; None: to the end.
         every: every n-th image of those.
         most: at most so many; None: all.
+        detections_every: only every n-th message of detections of the bag is let through, from the first one on.
     """
 
     start_s: float = 0.0
     duration_s: float | None = None
     every: int = 1
     most: int | None = None
+    detections_every: int = 1
 
     def __post_init__(self) -> None:
         if self.start_s < 0.0 or (self.duration_s is not None and self.duration_s <= 0.0):
             raise BagError("--start must not be negative, and --duration must be positive")
         if self.every < 1 or (self.most is not None and self.most < 1):
             raise BagError("--every and --frames must be at least 1")
+        if self.detections_every < 1:
+            raise BagError("--detections-every must be at least 1")
 
 
 @dataclass(frozen=True)
 class ReplayedFrame:
-    """A complete frame. ``image_index`` counts all images of the bag, from 0; the stamp is the image's."""
+    """A frame as the node gets it. ``image_index`` counts all images of the bag, from 0; the stamp is the image's.
+
+    ``recorded`` are the bag's detections of this image, also where they were not let through; None where it has none.
+    With tracking an image may come twice: alone, and again with its late detections.
+    """
 
     image_index: int
     stamp_ns: int
     frame: Frame
+    recorded: Detection2DArray | None = None
 
 
 @dataclass
@@ -75,33 +86,50 @@ class Replay:
         self, recording: Recording, topics: CameraTopics, settings: NodeSettings, selection: Selection
     ) -> None:
         self._recording, self._topics, self._settings = recording, topics, settings
-        self._selection = selection
+        self.selection = selection
         self.counts = ReplayCounts()
         self._first_ns: int | None = None
-        self._in_range = 0
+        self._in_range = self._detections = 0
+        self._alone: dict[int, int] = {}  # stamp -> index of images that were handed out without detections
+        self._withheld: dict[int, Detection2DArray] = {}
 
     def __iter__(self) -> Iterator[ReplayedFrame]:
         """The frames, in the order in which they become complete."""
-        self.counts, self._first_ns, self._in_range = ReplayCounts(), None, 0
+        self.counts, self._first_ns, self._in_range, self._detections = ReplayCounts(), None, 0, 0
+        self._alone, self._withheld = {}, {}
         ready: list[Frame] = []
         settings = self._settings
-        synchroniser = FrameSynchroniser(ready.append, settings.sync_queue_size, settings.sync_slop_s)
+        synchroniser = FrameSynchroniser(
+            ready.append, settings.sync_queue_size, settings.sync_slop_s, settings.tracking
+        )
         waiting: dict[int, int] = {}  # stamp -> index of the selected images that are not joined yet
         completed = 0
         for raw in self._recording.messages(self._topics.names):
             self._add(raw, synchroniser, waiting)
-            completed += len(ready)
-            for frame in ready:
-                at_ns = stamp_ns(frame.image.header.stamp)
-                index = waiting.pop(at_ns, None)
-                if index is not None:  # else it was not selected; the synchroniser sees all, as in the node
-                    self.counts.joined += 1
-                    yield ReplayedFrame(index, at_ns, frame)
+            completed += sum(frame.detections is not None for frame in ready)
+            yield from self._selected(ready, waiting)
             ready.clear()
             if self._is_over() and not waiting:
                 return
+        synchroniser.flush()
+        yield from self._selected(ready, waiting)
         if waiting:
             self.counts.lost[_why_lost(synchroniser, completed)] += len(waiting)
+
+    def _selected(self, ready: Sequence[Frame], waiting: dict[int, int]) -> Iterator[ReplayedFrame]:
+        """Of the frames that are ready those whose image was selected; the synchroniser sees all, as in the node."""
+        for frame in ready:
+            at_ns = stamp_ns(frame.image.header.stamp)
+            index = self._alone.get(at_ns) if frame.is_late else waiting.pop(at_ns, None)
+            if index is None:
+                continue
+            self.counts.joined += not frame.is_late
+            if frame.detections is None:
+                self._alone[at_ns] = index
+            yield ReplayedFrame(index, at_ns, frame, self._recorded_of(frame, at_ns))
+
+    def _recorded_of(self, frame: Frame, at_ns: int) -> Detection2DArray | None:
+        return frame.detections if frame.detections is not None else self._withheld.get(at_ns)
 
     def _add(self, raw: RawMessage, synchroniser: FrameSynchroniser, waiting: dict[int, int]) -> None:
         message = raw.read()
@@ -109,7 +137,11 @@ class Replay:
             if raw.topic == self._topics.camera_info:
                 synchroniser.add_camera_info(message)
             elif raw.topic == self._topics.detections:
-                synchroniser.add_detections(message)
+                self._detections += 1
+                if (self._detections - 1) % self.selection.detections_every == 0:
+                    synchroniser.add_detections(message)
+                else:
+                    self._withheld[stamp_ns(message.header.stamp)] = message
             else:
                 at_ns = stamp_ns(message.header.stamp)
                 if self._takes(at_ns):
@@ -129,19 +161,19 @@ class Replay:
         self.counts.images += 1
         if self._first_ns is None:
             self._first_ns = at_ns
-        since_s = (at_ns - self._first_ns) * 1e-9 - self._selection.start_s
-        limit_s = self._selection.duration_s
+        since_s = (at_ns - self._first_ns) * 1e-9 - self.selection.start_s
+        limit_s = self.selection.duration_s
         # half a nanosecond: sums of decimal fractions are not exact
         if since_s < -5e-10 or (limit_s is not None and since_s >= limit_s - 5e-10):
             return False
         self._in_range += 1
-        if (self._in_range - 1) % self._selection.every or self._is_over():
+        if (self._in_range - 1) % self.selection.every or self._is_over():
             return False
         self.counts.selected += 1
         return True
 
     def _is_over(self) -> bool:
-        most = self._selection.most
+        most = self.selection.most
         return most is not None and self.counts.selected >= most
 
 

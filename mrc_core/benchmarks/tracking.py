@@ -1,0 +1,75 @@
+"""What a tracked frame costs beside a detected one, and how much of it keeping renders saves."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from statistics import median
+from typing import Any
+
+import numpy as np
+import torch
+
+from mrc_core.benchmarks.stages import IMAGE_SIZE, K, random_bundle
+from mrc_core.inference.estimator import Detection, PoseEstimate, PoseEstimator
+from mrc_core.inference.following import Followed, PoseFollower
+from mrc_core.rendering import create_renderer
+
+DISTANCE_M = 0.6
+
+
+def measure_tracking(flavour: str, device: str, counts: Sequence[int], repeats: int) -> list[dict[str, Any]]:
+    """Rows of objects in a frame; ms, and parts of the detected frame's, of a detected frame, a tracked one that
+    renders and one that has kept its renders.
+
+    All start from the whole image. The three take turns, so that a busy machine slows all of them. Objects stand
+    still, and what stage 2 of random weights says is thrown away.
+    """
+    bundle = random_bundle(flavour)
+    renderer = create_renderer("warp", [item.centred_mesh for item in bundle.objects], device=device)
+    estimator = PoseEstimator(bundle, renderer, torch.device(device), "bf16" if device == "cuda" else "fp32")
+    keeping, rendering = PoseFollower(estimator), PoseFollower(estimator, keep_renders=False)
+    rng = np.random.default_rng(0)
+    image = rng.integers(0, 255, (*IMAGE_SIZE, 3), dtype=np.uint8)
+    rows = []
+    for count in counts:
+        known = [_known(rng.uniform((140, 120), (500, 360)), keeping) for _ in range(count)]
+        detections = [one.estimate.detection for one in known]
+        kept = [
+            replace(one, kept=found.kept if found else None)
+            for one, found in zip(known, keeping.follow(image, K, known))
+        ]
+        calls: dict[str, Callable[[], Any]] = {
+            "detected": lambda found=detections: estimator.estimate(image, K, found),  # type: ignore[misc]
+            "tracked, rendered": lambda known=known: rendering.follow(image, K, known),  # type: ignore[misc]
+            "tracked, kept": lambda kept=kept: keeping.follow(image, K, kept),  # type: ignore[misc]
+        }
+        seconds = _in_turns(calls, repeats, device)
+        whole = seconds["detected"]
+        row: dict[str, Any] = {"objects": str(count), **{f"{name}, ms": 1e3 * s for name, s in seconds.items()}}
+        row.update({f"{name}, part": s / whole for name, s in seconds.items() if name != "detected"})
+        rows.append(row)
+    return rows
+
+
+def _known(pixel: np.ndarray, follower: PoseFollower) -> Followed:
+    """The benchmark's object, seen around a pixel."""
+    pose = np.eye(4)
+    pose[:3, 3] = DISTANCE_M * (np.linalg.inv(K) @ np.array([*pixel, 1.0]))
+    box = follower.box("lumpy_sphere", pose, K)
+    assert box is not None
+    return Followed(PoseEstimate("lumpy_sphere", pose, 0.9, None, Detection("lumpy_sphere", box)))
+
+
+def _in_turns(calls: dict[str, Callable[[], Any]], repeats: int, device: str) -> dict[str, float]:
+    """Median seconds of each call, one after the other and again, after a round that is not counted."""
+    seconds: dict[str, list[float]] = {name: [] for name in calls}
+    for _ in range(repeats + 1):
+        for name, call in calls.items():
+            started_s = time.perf_counter()
+            call()
+            if device == "cuda":
+                torch.cuda.synchronize()
+            seconds[name].append(time.perf_counter() - started_s)
+    return {name: median(values[1:]) for name, values in seconds.items()}
