@@ -28,6 +28,10 @@ PARAMETERS = {
         bool,
         "true, or false for images with lens distortion; empty: the parameters file's, else true.",
     ),
+    "tracking": (
+        str,
+        "off, between_detections or every_frame; empty: the parameters file's, else off.",
+    ),
     "use_sim_time": (
         bool,
         "true: time is /clock's, for bags and simulators; empty: the parameters file's, else false.",

@@ -186,7 +186,7 @@ def test_descriptions_name_the_parameters_and_their_defaults(
     specs = {spec.name: spec for spec in SPECS}
     declared = _declared(described(name))
     own = [argument for argument in declared if argument in specs and argument != "cameras"]
-    assert own == ["bundle", "device", "image_transport", "image_qos", "rectified"]
+    assert own == ["bundle", "device", "image_transport", "image_qos", "rectified", "tracking"]
     for argument in own:
         text = declared[argument]["description"]
         assert declared[argument]["default_value"] == ""
