@@ -16,12 +16,11 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from mrc_net_ros.bag_frames import BagError, read_frames
-from mrc_net_ros.bags.live_node import LiveNodeError
+from mrc_net_ros.bag_frames import read_frames
 from mrc_net_ros.bags.online import isolate
 from mrc_net_ros.bags.ros_arguments import split_ros_arguments
+from mrc_net_ros.measuring.command import measure
 from mrc_net_ros.measuring.demo_files import demo_folder
-from mrc_net_ros.measuring.ending import end_in_order
 from mrc_net_ros.measuring.node_work import usable_processors
 from mrc_net_ros.measuring.restamped import RestampedFrames
 from mrc_net_ros.measuring.soak import SoakFigures, SoakPlan, soak
@@ -86,18 +85,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error(f"--seconds must be {LEAST_SECONDS:g} at least, --overload and --detections positive")
     if options.restarts != 0 and options.restarts < LEAST_RESTARTS:
         parser.error("--restarts must be 0 or at least 20: fewer tell nothing of memory")
-    console = Console()
-    if not console.is_terminal:  # a file or a pipe has no width; eighty columns would cut the tables
-        console = Console(width=120)
-    end_in_order()
-    try:
-        return run(options, console)
-    except (BagError, LiveNodeError, OSError) as error:
-        print(f"soak_node: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("soak_node: interrupted", file=sys.stderr)
-        return 130
+    return measure("soak_node", lambda console: run(options, console))
 
 
 def run(options: argparse.Namespace, console: Console) -> int:
