@@ -37,7 +37,7 @@ def test_moving_objects_keep_their_ids_without_most_detections(mode: str, tmp_pa
     assert summary["id_switches"] == 0
     scores = summary["errors"]["all"]
     assert scores["judged"] >= 3 * FRAMES  # by the detections of the bag, also where they were held back
-    assert scores["poses"] >= 0.9 * scores["judged"]
+    assert scores["poses"] >= 0.8 * scores["judged"]  # a track that is not sure of itself is not answered
     assert scores["recall"] >= 0.5
 
 
