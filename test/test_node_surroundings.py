@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import array
 import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import node_harness as harness  # first: it sets ROS's environment
+import numpy as np
 import pytest
 import rclpy
 from rclpy.lifecycle import TransitionCallbackReturn
 from rosgraph_msgs.msg import Clock
+from sensor_msgs.msg import Image
 from vision_msgs.msg import Detection2DArray
 
 from mrc_net_ros.srv import LoadBundle
@@ -50,6 +53,15 @@ def rigs(ros: None, tiny_bundle: Path) -> Iterator[tuple[harness.Rig, harness.Ri
     yield left, right
     left.close()
     right.close()
+
+
+@pytest.fixture(scope="module")
+def raw_rig(ros: None, tiny_bundle: Path) -> Iterator[harness.Rig]:
+    """A node that takes raw images."""
+    rig = harness.Rig("/raw", bundle=str(tiny_bundle), device="cpu", image_qos="reliable")
+    rig.wait_ready()
+    yield rig
+    rig.close()
 
 
 def test_two_nodes_in_namespaces_do_not_mix(rigs: tuple[harness.Rig, harness.Rig]) -> None:
@@ -135,3 +147,28 @@ def test_a_simulated_clock_tells_the_age_and_may_stand_still(ros: None, tiny_bun
         assert age_ms[0] == pytest.approx(200.0, abs=1.0)  # of 250 and 150 ms, however long the network took
     finally:
         rig.close()
+
+
+@pytest.mark.parametrize("encoding", ["bayer_rggb8", "rgb16", "mono16"])
+def test_mosaics_and_sixteen_bits_are_estimated(raw_rig: harness.Rig, encoding: str) -> None:
+    rgb = harness.picture(3)
+    if encoding == "bayer_rggb8":
+        pixels = rgb[..., 1].copy()
+        pixels[::2, ::2], pixels[1::2, 1::2] = rgb[::2, ::2, 0], rgb[1::2, 1::2, 2]
+    else:
+        pixels = (rgb if encoding == "rgb16" else rgb[..., 1]).astype(np.uint16) * 257
+    stamp_s = 60.0 + len(encoding) + len(raw_rig.poses)
+    head = harness.header(stamp_s)
+    raw_rig.infos.publish(harness.camera_info(head))
+    raw_rig.detections.publish(Detection2DArray(header=head, detections=SEEN))
+    data = array.array("B", pixels.tobytes())
+    step = len(data) // harness.SIZE[0]
+    height, width = harness.SIZE
+    raw_rig.images.publish(
+        Image(header=head, height=height, width=width, encoding=encoding, step=step, data=data)
+    )
+    (found,) = raw_rig.answer(head).poses
+    assert found.class_id == "wedge"
+    if encoding == "rgb16":  # the same picture in eight bits gives the same pose
+        (same,) = raw_rig.answer(raw_rig.send(stamp_s + 0.5, SEEN, rgb)).poses
+        assert found.pose.pose == same.pose.pose
