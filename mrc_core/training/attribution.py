@@ -9,13 +9,12 @@ import torch
 from torch import Tensor
 
 from mrc_core.data.scenes import SceneBatch
-from mrc_core.evaluation.pose_errors import add_or_add_s
 from mrc_core.geometry.objects import ObjectModel
-from mrc_core.geometry.rotations import make_transform, rotation_angle
+from mrc_core.geometry.rotations import make_transform
 from mrc_core.model.two_stage import Crops, TwoStage
+from mrc_core.training.pose_judge import RECALL_THRESHOLD, PoseJudge
 
-WITHIN_DIAMETERS = 0.1  # a pose is right where ADD(-S) is below this
-POINTS = 1024  # of each object's surface
+ERROR, ANGLE, DEPTH = 0, 1, 3  # columns of the judge's rows
 
 STAGE_ONE, ESTIMATE, ONE_MORE, FROM_TRUTH = (
     "stage 1 alone",
@@ -48,7 +47,7 @@ class Attribution:
 
     def recall(self, variant: str, object_index: int | None = None) -> float:
         """Share of poses with ADD(-S) < 0.1 diameters, of one object or of all; NaN where there is none."""
-        right = (self.error[variant] < WITHIN_DIAMETERS).double()
+        right = (self.error[variant] < RECALL_THRESHOLD).double()
         return float((right if object_index is None else right[self.object_index == object_index]).mean())
 
 
@@ -57,7 +56,7 @@ def attribute(
     two_stage: TwoStage, objects: Sequence[ObjectModel], batches: Iterable[SceneBatch]
 ) -> Attribution:
     """Runs both stages on every batch, and stage 2 from the truth; symmetric equivalents of it count as true."""
-    judge = _Judge(objects)
+    judge = PoseJudge(objects)
     index, rows = [], []
     for batch in batches:
         crops = Crops(batch.image, batch.K, batch.object_index)
@@ -71,8 +70,9 @@ def attribute(
         poses[FROM_TRUTH] = two_stage.refine(crops, output.real, batch.cam_from_obj).pose
         index.append(batch.object_index.cpu())
         rows.append({name: judge(pose, batch) for name, pose in poses.items()})
-    parts = [{name: torch.cat([row[name][i] for row in rows]) for name in rows[0]} for i in range(3)]
-    return Attribution(torch.cat(index), *parts)
+    errors = {name: torch.cat([row[name] for row in rows]) for name in rows[0]}
+    columns = [{name: rows[:, i] for name, rows in errors.items()} for i in (ERROR, ANGLE, DEPTH)]
+    return Attribution(torch.cat(index), *columns)
 
 
 def _translations(estimate: Tensor, true: Tensor) -> dict[str, Tensor]:
@@ -81,37 +81,3 @@ def _translations(estimate: Tensor, true: Tensor) -> dict[str, Tensor]:
         TRUE_DIRECTION: true * (estimate[:, 2:] / true[:, 2:]),
         TRUE_DEPTH: estimate * (true[:, 2:] / estimate[:, 2:]),
     }
-
-
-class _Judge:
-    """Compares poses (B, 4, 4) of centred objects with the truth of their batch."""
-
-    def __init__(self, objects: Sequence[ObjectModel]) -> None:
-        self.objects = list(objects)
-        self.surface = [
-            torch.as_tensor(item.centred_mesh.sample_points(POINTS, seed=2)).float() for item in objects
-        ]
-
-    def nearest(self, pose: Tensor, batch: SceneBatch) -> Tensor:
-        """Of the true pose's symmetric equivalents (B, 4, 4) the nearest ones."""
-        out = batch.cam_from_obj.clone()
-        for i, item in enumerate(self.objects):
-            at = batch.object_index == i
-            out[at] = item.centred_symmetries.nearest_pose(batch.cam_from_obj[at], pose[at], item.moment)
-        return out
-
-    def __call__(self, pose: Tensor, batch: SceneBatch) -> tuple[Tensor, Tensor, Tensor]:
-        """ADD(-S) over the diameter, degrees, and relative depth error, each (B,) on the CPU.
-
-        ADD-S is taken from the nearest equivalent of the truth: sampled points would see a right pose as wrong.
-        """
-        near, error = self.nearest(pose, batch), pose.new_zeros(len(pose))
-        for i, item in enumerate(self.objects):
-            at = batch.object_index == i
-            if at.any():
-                distance = add_or_add_s(
-                    pose[at], near[at], self.surface[i].to(pose), not item.symmetries.is_trivial
-                )
-                error[at] = (distance / item.diameter).to(error)
-        angle = torch.rad2deg(rotation_angle(pose[:, :3, :3], near[:, :3, :3]))
-        return error.cpu(), angle.cpu(), (pose[:, 2, 3] / near[:, 2, 3] - 1).cpu()

@@ -9,14 +9,11 @@ import torch
 from torch import Tensor
 
 from mrc_core.data.scenes import SceneBatch
-from mrc_core.evaluation.pose_errors import add_or_add_s
 from mrc_core.geometry.objects import ObjectModel
-from mrc_core.geometry.rotations import rotation_angle
 from mrc_core.model.two_stage import Crops, TwoStage
+from mrc_core.training.pose_judge import RECALL_THRESHOLD, PoseJudge
 
-RECALL_THRESHOLD = 0.1  # of the diameter
 FLIP_DEG = 90.0
-POINTS = 1024  # of each object's surface
 
 
 class PoseErrors(NamedTuple):
@@ -33,11 +30,11 @@ class PoseErrors(NamedTuple):
 @torch.no_grad()
 def pose_errors(two_stage: TwoStage, objects: Sequence[ObjectModel], batches: Iterable[SceneBatch]) -> PoseErrors:
     """Runs both stages on every batch."""
-    surface = [torch.as_tensor(item.centred_mesh.sample_points(POINTS, seed=2)).float() for item in objects]
+    judge = PoseJudge(objects)
     rows: list[PoseErrors] = []
     for batch in batches:
         output = two_stage(Crops(batch.image, batch.K, batch.object_index))
-        coarse, refined = (_errors(pose, batch, objects, surface) for pose in (output.coarse, output.pose))
+        coarse, refined = (_without_sign(judge(pose, batch)) for pose in (output.coarse, output.pose))
         rows.append(PoseErrors(batch.object_index.cpu(), coarse, refined))
     return PoseErrors(*(torch.cat(parts) for parts in zip(*rows)))
 
@@ -62,26 +59,9 @@ def summarise(errors: PoseErrors, objects: Sequence[ObjectModel]) -> dict[str, A
     return report
 
 
-def _errors(
-    pose: Tensor, batch: SceneBatch, objects: Sequence[ObjectModel], surface: Sequence[Tensor]
-) -> Tensor:
-    """Rows (B, 4): ADD(-S) of the surface points over the diameter, degrees, mm, depth error.
-
-    ADD-S is measured from the nearest equivalent of the truth: sampled points would see a right pose as wrong.
-    """
-    out = torch.zeros(len(pose), 4)
-    for i, item in enumerate(objects):
-        at = (batch.object_index == i).nonzero().squeeze(1)
-        if not len(at):
-            continue
-        est, true, rows = pose[at], batch.cam_from_obj[at], at.cpu()
-        near = item.centred_symmetries.nearest_pose(true, est, item.moment)
-        points = surface[i].to(pose)
-        out[rows, 0] = (add_or_add_s(est, near, points, not item.symmetries.is_trivial) / item.diameter).cpu()
-        out[rows, 1] = torch.rad2deg(rotation_angle(est[:, :3, :3], near[:, :3, :3])).cpu()
-        out[rows, 2] = (est[:, :3, 3] - near[:, :3, 3]).norm(dim=-1).cpu() * 1000
-        out[rows, 3] = ((est[:, 2, 3] - near[:, 2, 3]).abs() / near[:, 2, 3]).cpu()
-    return out
+def _without_sign(rows: Tensor) -> Tensor:
+    """The judge's rows with the size of the depth's error."""
+    return torch.cat([rows[:, :3], rows[:, 3:].abs()], dim=1)
 
 
 def _figures(errors: Tensor) -> dict[str, float]:
