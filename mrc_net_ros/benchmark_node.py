@@ -23,7 +23,7 @@ from rich.table import Table
 from mrc_net_ros.bag_frames import read_frames
 from mrc_net_ros.bags.online import isolate
 from mrc_net_ros.bags.ros_arguments import split_ros_arguments
-from mrc_net_ros.measuring.command import measure
+from mrc_net_ros.measuring import command
 from mrc_net_ros.measuring.demo_files import demo_folder
 from mrc_net_ros.measuring.node_work import PARTS, NodeWork, measure_node_work, usable_processors
 from mrc_net_ros.measuring.restamped import RestampedFrames
@@ -46,11 +46,7 @@ EXPLANATIONS = {
 
 def make_parser() -> argparse.ArgumentParser:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        prog="benchmark_node", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--bundle", type=Path, help="trained bundle (default: the demo's)")
-    parser.add_argument("--bag", type=Path, help="bag with the demo's topics (default: the demo's)")
+    parser = command.make_parser("benchmark_node", __doc__)
     parser.add_argument(
         "--inputs",
         nargs="+",
@@ -58,16 +54,12 @@ def make_parser() -> argparse.ArgumentParser:
         default=tuple(INPUTS),
         help="what is sent (default: all)",
     )
-    parser.add_argument("--detections", type=int, default=2, help="in each frame (%(default)s)")
     parser.add_argument("--rate", type=float, default=30.0, help="frames a second (%(default)s)")
     parser.add_argument(
         "--seconds", type=float, default=30.0, help="of sending, for each input (%(default)s)"
     )
     parser.add_argument(
         "--limit-ms", type=float, default=5.0, help="for the 95th percentile of the own work (%(default)s)"
-    )
-    parser.add_argument(
-        "--device", default="auto", choices=("auto", "cpu", "cuda"), help="where the network runs"
     )
     parser.add_argument("--json", type=Path, help="also write all figures there")
     return parser
@@ -80,7 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(own)
     if min(options.rate, options.seconds, options.detections) <= 0:
         parser.error("--rate, --seconds and --detections must be positive")
-    return measure("benchmark_node", lambda console: run(options, console))
+    return command.measure("benchmark_node", lambda console: run(options, console))
 
 
 def run(options: argparse.Namespace, console: Console) -> int:

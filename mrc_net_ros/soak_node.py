@@ -19,7 +19,7 @@ from rich.table import Table
 from mrc_net_ros.bag_frames import read_frames
 from mrc_net_ros.bags.online import isolate
 from mrc_net_ros.bags.ros_arguments import split_ros_arguments
-from mrc_net_ros.measuring.command import measure
+from mrc_net_ros.measuring import command
 from mrc_net_ros.measuring.demo_files import demo_folder
 from mrc_net_ros.measuring.node_work import usable_processors
 from mrc_net_ros.measuring.restamped import RestampedFrames
@@ -34,11 +34,7 @@ LEAST_SECONDS = 10.0  # memory and inference time need samples after the warm-up
 def make_parser() -> argparse.ArgumentParser:
     """The command line."""
     plan, limits = SoakPlan(), SoakLimits()
-    parser = argparse.ArgumentParser(
-        prog="soak_node", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--bundle", type=Path, help="trained bundle (default: the demo's)")
-    parser.add_argument("--bag", type=Path, help="bag with the demo's topics (default: the demo's)")
+    parser = command.make_parser("soak_node", __doc__)
     parser.add_argument(
         "--output",
         type=Path,
@@ -57,7 +53,6 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--restarts", type=int, default=plan.restarts, help="afterwards, 0 or at least 20 (%(default)s)"
     )
-    parser.add_argument("--detections", type=int, default=2, help="in each frame (%(default)s)")
     parser.add_argument(
         "--percentile",
         choices=("p50", "p95", "p99"),
@@ -69,9 +64,6 @@ def make_parser() -> argparse.ArgumentParser:
         type=float,
         default=limits.growth_mb,
         help="how much memory may grow under overload (%(default)s)",
-    )
-    parser.add_argument(
-        "--device", default="auto", choices=("auto", "cpu", "cuda"), help="where the network runs"
     )
     return parser
 
@@ -85,7 +77,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error(f"--seconds must be {LEAST_SECONDS:g} at least, --overload and --detections positive")
     if options.restarts != 0 and options.restarts < LEAST_RESTARTS:
         parser.error("--restarts must be 0 or at least 20: fewer tell nothing of memory")
-    return measure("soak_node", lambda console: run(options, console))
+    return command.measure("soak_node", lambda console: run(options, console))
 
 
 def run(options: argparse.Namespace, console: Console) -> int:

@@ -16,10 +16,11 @@ from mrc_net_ros.rectification import Box
 HISTORY = 64
 """Images that a track remembers itself in, for detections that come late: 2 s at 30 Hz."""
 
-
 LONGEST_STEP_S = 0.5
 """Between images that lie further apart nothing is said of how an object moves."""
 SHARE_OF_NEW = 0.5
+"""Of the last measured velocity in the smoothed one."""
+
 
 class Sight(NamedTuple):
     """A track in one image: stamp, pose, box [px, undistorted image] around the mesh there, and its middle (3,)."""
