@@ -8,6 +8,7 @@ import pytest
 import torch
 from conftest import make_random_bundle
 
+from mrc_core.benchmarks.tracking import measure_tracking
 from mrc_core.geometry.rotations import rotation_about
 from mrc_core.inference import Detection, Followed, PoseEstimate, PoseEstimator, PoseFollower
 from mrc_core.inference.kept_render import KeptRender, angle_of, turn_between
@@ -131,3 +132,10 @@ def test_small_angles_are_exact_and_turns_lead_from_one_direction_to_the_other()
     moved = turn_between(a, b) @ a
     np.testing.assert_allclose(moved / np.linalg.norm(moved), b / np.linalg.norm(b), atol=1e-12)
     np.testing.assert_allclose(turn_between(a, a), np.eye(3), atol=1e-12)
+
+
+def test_the_benchmark_of_tracking_has_a_row_for_each_number_of_rounds():
+    rows = measure_tracking("small", "cpu", [1], repeats=1)
+    assert [(row["rounds"], row["objects"]) for row in rows] == [("1", "1"), ("2", "1")]
+    for row in rows:
+        assert row["tracked, kept, part"] == pytest.approx(row["tracked, kept, ms"] / row["detected, ms"])

@@ -17,16 +17,24 @@ from mrc_core.inference.following import Followed, PoseFollower
 from mrc_core.rendering import create_renderer
 
 DISTANCE_M = 0.6
+ROUNDS = (1, 2)  # of stage 2 for a detected frame
 
 
 def measure_tracking(flavour: str, device: str, counts: Sequence[int], repeats: int) -> list[dict[str, Any]]:
-    """Rows of objects in a frame; ms, and parts of the detected frame's, of a detected frame, a tracked one that
-    renders and one that has kept its renders.
+    """Rows of rounds of stage 2 for a detected frame and objects in it; ms, and parts of the detected frame's, of a
+    detected frame, a tracked one that renders and one that has kept its renders, both of one round.
 
     All start from the whole image. The three take turns, so that a busy machine slows all of them. Objects stand
     still, and what stage 2 of random weights says is thrown away.
     """
+    return [row for rounds in ROUNDS for row in _measure(rounds, flavour, device, counts, repeats)]
+
+
+def _measure(
+    rounds: int, flavour: str, device: str, counts: Sequence[int], repeats: int
+) -> list[dict[str, Any]]:
     bundle = random_bundle(flavour)
+    bundle = replace(bundle, config=bundle.config.model_copy(update={"rounds": rounds}))
     renderer = create_renderer("warp", [item.centred_mesh for item in bundle.objects], device=device)
     estimator = PoseEstimator(bundle, renderer, torch.device(device), "bf16" if device == "cuda" else "fp32")
     keeping, rendering = PoseFollower(estimator), PoseFollower(estimator, keep_renders=False)
@@ -47,7 +55,8 @@ def measure_tracking(flavour: str, device: str, counts: Sequence[int], repeats: 
         }
         seconds = _in_turns(calls, repeats, device)
         whole = seconds["detected"]
-        row: dict[str, Any] = {"objects": str(count), **{f"{name}, ms": 1e3 * s for name, s in seconds.items()}}
+        row: dict[str, Any] = {"rounds": str(rounds), "objects": str(count)}
+        row.update({f"{name}, ms": 1e3 * s for name, s in seconds.items()})
         row.update({f"{name}, part": s / whole for name, s in seconds.items() if name != "detected"})
         rows.append(row)
     return rows
