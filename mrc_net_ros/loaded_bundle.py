@@ -14,6 +14,7 @@ from mrc_core.geometry import ObjectModel
 from mrc_core.inference import Detection, Followed, PoseEstimator, PoseFollower
 from mrc_net_ros.naming import topic_tokens
 from mrc_net_ros.parameters import NodeSettings, ParameterError, check_class_map
+from mrc_net_ros.passing_thread import in_passing_thread
 
 WARM_UP_PASSES = 2
 
@@ -64,7 +65,7 @@ class LoadedBundle:
 
 
 def load_bundle(path: str, settings: NodeSettings) -> LoadedBundle:
-    """Loads a bundle and checks that the node can publish it.
+    """Loads a bundle and checks that the node can publish it; in a thread that ends, see ``passing_thread``.
 
     Raises:
         ParameterError: no path, no such device, or a class map that leads to a class that the bundle has not.
@@ -76,6 +77,10 @@ def load_bundle(path: str, settings: NodeSettings) -> LoadedBundle:
             "the parameter 'bundle' is empty: give the folder of a trained bundle, for example "
             "'--ros-args -p bundle:=demo/bundle'"
         )
+    return in_passing_thread(lambda: _load(path, settings))
+
+
+def _load(path: str, settings: NodeSettings) -> LoadedBundle:
     estimator = PoseEstimator.from_bundle(path, device=resolve_device(settings.device))
     check_class_map(settings.class_map, estimator.class_ids)
     bundle = estimator.bundle

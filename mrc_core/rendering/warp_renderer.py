@@ -254,9 +254,11 @@ class WarpRenderer:
         object_index, image_index, poses, cameras, in_camera, on_screen = inputs
         instances, images = len(scene.object_index), len(scene.K)
         samples = images * scene.height * scene.width * scale**2
-        key_tensor = self._buffer(name, (samples,), torch.int64)
-        key_tensor.zero_()
-        keys = _wp(key_tensor, wp.uint64)
+        key_array = wp.from_torch(self._buffer(name, (samples,), torch.int64), dtype=wp.uint64)
+        # By Warp, not by torch, which would have OpenMP keep helpers for this one of the pool's threads: with more
+        # helpers than processors OpenMP lets them sleep in between, and the network's passes take far longer
+        key_array.zero_()
+        keys = key_array.__ctype__()
         if instances == 0:
             return keys
         frame = self._frame(scene, scale)

@@ -1,0 +1,61 @@
+"""What computes beside the network leaves none of OpenMP's helpers behind, which would slow the network down."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from mrc_net_ros.passing_thread import in_passing_thread
+
+ROOT = Path(__file__).resolve().parent.parent
+COUNT_HELPERS = """
+import os, sys, time, torch
+from mrc_net_ros.loaded_bundle import load_bundle, warm_up
+from mrc_net_ros.parameters import NodeSettings
+from mrc_net_ros.worker import NewestFirstWorker
+
+def settled(most, patience_s):
+    # the system may take a moment to end a thread
+    end_s = time.monotonic() + patience_s
+    while (count := len(os.listdir("/proc/self/task"))) > most and time.monotonic() < end_s:
+        time.sleep(0.01)
+    return count
+
+torch.set_num_threads(5)
+before = settled(0, 0.0)
+bundle = load_bundle(sys.argv[1], NodeSettings(device="cpu"))
+loaded = settled(before + 1, 10.0)
+worker = NewestFirstWorker(print, print)
+worker.call(lambda: warm_up(bundle, 4))
+print(loaded - before, settled(0, 0.0) - loaded)
+"""
+
+
+def test_result_and_error_come_back_and_the_thread_is_gone() -> None:
+    threads: list[threading.Thread] = []
+
+    def errand() -> int:
+        threads.append(threading.current_thread())
+        return 7
+
+    assert in_passing_thread(errand) == 7
+    assert threads[0] is not threading.current_thread()
+    assert not threads[0].is_alive()
+    with pytest.raises(ZeroDivisionError):
+        in_passing_thread(lambda: 1 / 0)
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="counts threads in /proc")
+def test_only_the_workers_thread_keeps_helpers() -> None:
+    """Of torch's five threads: loading leaves none (Warp may have one of its own), the worker has itself and four."""
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-c", COUNT_HELPERS, str(ROOT / "demo/bundle")]
+    run = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    left, of_worker = map(int, run.stdout.split()[-2:])
+    assert left <= 1
+    assert of_worker == 5
