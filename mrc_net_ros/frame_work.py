@@ -10,6 +10,7 @@ from mrc_net_ros.camera import Camera, Job
 from mrc_net_ros.complaints import Complaints
 from mrc_net_ros.frame_estimation import estimate_together, finish, prepare
 from mrc_net_ros.loaded_bundle import LoadedBundle
+from mrc_net_ros.openmp_helpers import send_helpers_home
 from mrc_net_ros.overlay import OverlayPainter
 from mrc_net_ros.parameters import NodeSettings
 from mrc_net_ros.prepared_frame import FrameResult, PreparedFrame
@@ -69,6 +70,7 @@ class FrameWork:
         outcomes = estimate_together(
             frames, self.bundle.estimator, self.bundle.follower, settings.track_rounds
         )
+        send_helpers_home()
         estimated_s = time.monotonic()
         size = sum(len(frame.scores) for frame in frames)
         if size:
