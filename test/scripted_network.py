@@ -47,7 +47,7 @@ class ScriptedNetwork:
         self.calls.append(("detect", sum(len(detections) for _, _, detections in frames)))
         return [[self._detected(d, K) for d in detections] for _, K, detections in frames]
 
-    def follow_batch(self, frames: Sequence[Any], rounds: int = 1) -> list[list[Followed | None]]:
+    def follow_batch(self, frames: Sequence[Any], rounds: int | None = None) -> list[list[Followed | None]]:
         self.calls.append(("follow", sum(len(known) for _, _, known in frames)))
         return [[self._followed(one) for one in known] for _, _, known in frames]
 
