@@ -130,6 +130,35 @@ def test_an_unsure_detected_pose_is_published_and_not_followed() -> None:
     assert scene.tracker.take_lost() == 0
 
 
+def test_an_unsure_pose_does_not_lead_away_from_where_the_object_was_last_seen() -> None:
+    scene = Scene("between_detections")
+    scene.network.objects = [("wedge", at(0.0, 0.0, 1.0))]
+    assert scene.names(1.0, 0) == ["wedge0"]
+    scene.network.detected_score = 0.1
+    scene.network.objects = [("wedge", at(0.0, 0.0, 3.0))]  # a piece of it is seen, and taken for the whole
+    assert scene.names(1.1, 0) == ["wedge0"]
+    scene.network.detected_score = 0.9
+    scene.network.objects = [("wedge", at(0.1, 0.0, 1.0))]  # beside that piece's box, far from that pose
+    assert scene.names(1.2, 0) == ["wedge0"]
+
+
+def test_an_unsure_pose_is_no_motion_and_its_box_is_the_detectors() -> None:
+    scene = Scene("between_detections")
+    scene.network.objects = [("wedge", at(0.0, 0.0, 1.0))]
+    scene.names(1.0, 0)
+    track = scene.tracker._tracks[0]
+    scene.network.detected_score = 0.1
+    scene.network.objects = [("wedge", at(0.0, 0.0, 1.2))]
+    assert scene.names(1.1, 0) == ["wedge0"]
+    assert track.sights[-1].box_px == pytest.approx(box_of(at(0.0, 0.0, 1.2), harness.K))
+    assert track.sure_sight(10**9 * 2).middle_m[2] == 1.0
+    scene.network.detected_score = 0.9
+    scene.network.objects = [("wedge", at(0.0, 0.0, 1.0))]
+    assert scene.names(1.2, 0) == ["wedge0"]
+    np.testing.assert_allclose(track.velocity_m_s, 0.0)  # from one sure pose to the next it has not moved
+    np.testing.assert_allclose(track.predicted(1_300_000_000).estimate.cam_from_obj, at(0.0, 0.0, 1.0))
+
+
 @pytest.mark.parametrize("mode", ["between_detections", "every_frame"])
 @pytest.mark.parametrize("every", [1, 3, 100])
 def test_two_of_a_class_keep_their_names_while_they_cross(mode: str, every: int) -> None:
