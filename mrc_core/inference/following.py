@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -125,14 +124,12 @@ class PoseFollower:
         rows = [start for own in starts for start in own]
         coarse = torch.from_numpy(np.stack([s.cam_from_object for s in rows])).to(crops.K)
         batch = _Batch(rows, crops, self._estimator.two_stage.encode(crops), coarse, [s.kept for s in rows])
-        for done in itertools.count(1):
+        for done in range(1, 1 + max(start.rounds for start in rows)):
             output = self._compare(batch)
             ready = [i for i, start in enumerate(batch.starts) if start.rounds == done]
             for start, one in self._followed(batch, output, ready, done):
                 frame, number = start.place
                 found[frame][number] = one
-            if len(ready) == len(batch.starts):
-                break
             rest = [i for i, start in enumerate(batch.starts) if start.rounds > done]
             batch = batch.moved_to(output.pose).take(rest)
         return found
