@@ -311,7 +311,7 @@ def test_calibrate_of_two_rounds_also_judges_tracked_poses_of_two(tmp_path, caps
     assert twice.measured["tracked_in_rounds"]["count"] == 64
     report = json.loads((tmp_path / "calibration.json").read_text())
     assert sum(row["poses"] for row in report["reliability"]["tracked_in_rounds"]) == 64
-    assert "tracked poses (as often as detected ones)" in capsys.readouterr().out
+    assert "tracked poses, all rounds" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -49,8 +49,8 @@ and reliability.png: figures on samples that the fit did not see. docs/uncertain
 """
 CHANNELS = {
     "detected": "detected poses",
-    "tracked": "tracked poses (stage 2 alone, once)",
-    "tracked_in_rounds": "tracked poses (as often as detected ones)",
+    "tracked": "tracked poses, one round",
+    "tracked_in_rounds": "tracked poses, all rounds",
 }
 
 
@@ -117,8 +117,10 @@ def run(arguments: argparse.Namespace) -> int:
         rounds=bundle.config.rounds,
         seed=arguments.seed,
         samples=samples,
+        detected=channels["detected"],
+        tracked=channels["tracked"],
+        tracked_in_rounds=channels.get("tracked_in_rounds"),
         measured=measured,
-        **channels,
     )
     store_calibration(Path(arguments.bundle), calibration)
     folder = Path(arguments.output)
