@@ -88,10 +88,13 @@ def _known(pixel: np.ndarray, follower: PoseFollower) -> Followed:
 
 
 def _in_turns(calls: dict[str, Callable[[], Any]], repeats: int, device: str) -> dict[str, float]:
-    """Median seconds of each call, one after the other and again, after a round that is not counted."""
+    """Median seconds of each call, one after the other and then the other way round, after a round that is not counted.
+
+    What memory a call finds depends on the one before it.
+    """
     seconds: dict[str, list[float]] = {name: [] for name in calls}
-    for _ in range(repeats + 1):
-        for name, call in calls.items():
+    for number in range(repeats + 1):
+        for name, call in list(calls.items())[:: -1 if number % 2 else 1]:
             started_s = time.perf_counter()
             call()
             if device == "cuda":
