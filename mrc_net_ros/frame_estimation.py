@@ -54,7 +54,7 @@ class Follower(Protocol):
     def follow_batch(
         self,
         frames: Sequence[tuple[NDArray[np.uint8], NDArray[np.float64], Sequence[Followed]]],
-        rounds: int = 1,
+        rounds: int | None = None,
     ) -> list[list[Followed | None]]: ...
 
     def box(
@@ -134,13 +134,16 @@ def prepare(
 
 
 def estimate_together(
-    frames: Sequence[PreparedFrame], estimator: Estimator, follower: Follower | None = None, rounds: int = 1
+    frames: Sequence[PreparedFrame],
+    estimator: Estimator,
+    follower: Follower | None = None,
+    rounds: int | None = None,
 ) -> list[Estimates | Exception]:
     """The estimates of all frames in one pass. If that fails, each by itself: one camera must not stop the others.
 
     Args:
         follower: needed where a frame has tracks to follow.
-        rounds: of stage 2 for what is followed.
+        rounds: of stage 2 for what is followed; None: as `PoseFollower` finds them needed.
     """
     try:
         detected = _detected(frames, estimator)
@@ -161,7 +164,7 @@ def _detected(frames: Sequence[PreparedFrame], estimator: Estimator) -> Sequence
 
 
 def _followed(
-    frames: Sequence[PreparedFrame], follower: Follower | None, rounds: int
+    frames: Sequence[PreparedFrame], follower: Follower | None, rounds: int | None
 ) -> Sequence[Sequence[Followed | None]]:
     if follower is None or not any(frame.plan.following for frame in frames):
         return [()] * len(frames)
@@ -226,7 +229,7 @@ def estimate_frame(
     prepared = prepare(frame, estimator.class_ids, settings, models or CameraModels())
     if tracker is not None:
         prepared = tracker.plan(prepared, settings)
-    (outcome,) = estimate_together([prepared], estimator, follower, settings.track_rounds)
+    (outcome,) = estimate_together([prepared], estimator, follower, settings.rounds_of_tracks)
     if isinstance(outcome, Exception):
         raise outcome
     return finish(prepared, outcome, steps, tracker, settings)

@@ -68,7 +68,7 @@ class FrameWork:
         frames = [one.prepared for one in begun]
         estimate_started_s = time.monotonic()
         outcomes = estimate_together(
-            frames, self.bundle.estimator, self.bundle.follower, settings.track_rounds
+            frames, self.bundle.estimator, self.bundle.follower, settings.rounds_of_tracks
         )
         send_helpers_home()
         estimated_s = time.monotonic()

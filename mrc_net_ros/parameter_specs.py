@@ -149,9 +149,10 @@ SPECS: tuple[ParameterSpec, ...] = (
     ),
     ParameterSpec(
         "track_rounds",
-        1,
-        "How often stage 2 runs for a tracked pose; 2 follows faster motion, for one more render and comparison.",
-        limits=(1, 4),
+        0,
+        "How often stage 2 runs for a tracked pose. 0: once for an object that has hardly turned, whose last render "
+        "serves again; for any other as often as for a detected pose of this bundle.",
+        limits=(0, 4),
         live=True,
     ),
     ParameterSpec(

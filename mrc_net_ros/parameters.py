@@ -41,10 +41,15 @@ class NodeSettings:
     tracking: str = "off"
     track_min_score: float = 0.2
     track_timeout_s: float = 2.0
-    track_rounds: int = 1
+    track_rounds: int = 0
     publish_tf: bool = True
     tf_prefix: str = ""
     publish_markers: bool = True
+
+    @property
+    def rounds_of_tracks(self) -> int | None:
+        """``track_rounds`` as `PoseFollower` takes it: None where each object gets those that it needs."""
+        return self.track_rounds or None
 
     @classmethod
     def from_values(cls, values: Mapping[str, Any]) -> NodeSettings:

@@ -205,16 +205,18 @@ class Tracker:
     def _owners(self, estimates: Sequence[PoseEstimate], now_ns: int) -> list[Track]:
         """Of each detected pose its track, by near likeness, else by a looser one, else a new one without a pose yet.
 
-        Living tracks come before lost ones, which may wait for an object that is gone.
+        Living tracks come before lost ones, which may wait for an object that is gone; these are looked for where they
+        were seen last, then where they were last seen surely.
         """
         # The detector's boxes, as in the plan: wherever the pose is, the image is explained
         found = [self._candidate(e.class_id, e.detection.box_xyxy_px, self._middle(e)) for e in estimates]
         owners: dict[int, Track] = {}
-        for living, gate in ((True, SAME), (True, AGAIN), (False, AGAIN)):
+        lost_at = ((False, AGAIN, Track.sight), (False, AGAIN, Track.sure_sight))
+        for living, gate, where in ((True, SAME, Track.sight), (True, AGAIN, Track.sight), *lost_at):
             free = [i for i in range(len(found)) if i not in owners]
             owned = set(owners.values())
             tracks = [track for track in self._tracks if track.living == living and track not in owned]
-            sights = [track.sight(now_ns) for track in tracks]
+            sights = [where(track, now_ns) for track in tracks]
             known = [self._candidate(t.class_id, s.box_px, s.middle_m) for t, s in zip(tracks, sights)]
             for i, j in associated([found[i] for i in free], known, gate):
                 owners[free[i]] = tracks[j]
@@ -232,10 +234,11 @@ class Tracker:
         self, track: Track, estimate: PoseEstimate, prepared: PreparedFrame, now_ns: int, settings: NodeSettings
     ) -> None:
         """A pose that is not sure enough is published, but not followed."""
-        known = replace(track.followed, estimate=estimate)
-        track.see(now_ns, known, self._box_of(estimate, prepared), self._middle(estimate))
+        known, is_sure = replace(track.followed, estimate=estimate), _is_sure(estimate, settings)
+        box = self._box_of(estimate, prepared) if is_sure else estimate.detection.box_xyxy_px
+        track.see(now_ns, known, box, self._middle(estimate), is_sure)
         track.confirm(now_ns)
-        if _is_sure(estimate, settings):
+        if is_sure:
             track.living = True
         elif track.living:
             self._lose(track)

@@ -23,12 +23,16 @@ SHARE_OF_NEW = 0.5
 
 
 class Sight(NamedTuple):
-    """A track in one image: stamp, pose, box [px, undistorted image] around the mesh there, and its middle (3,)."""
+    """A track in one image: stamp, pose, box [px, undistorted image] around the mesh there, and its middle (3,).
+
+    Where the pose is not ``is_sure`` the box is the detector's: such a pose may lie anywhere along the viewing ray.
+    """
 
     at_ns: int
     estimate: PoseEstimate
     box_px: Box
     middle_m: NDArray[np.float64]
+    is_sure: bool = True
 
 
 @dataclass(eq=False)
@@ -57,15 +61,25 @@ class Track:
         """Itself in the image with this stamp, or in that nearest to it in time."""
         return min(reversed(self.sights), key=lambda sight: abs(sight.at_ns - at_ns))
 
-    def see(self, at_ns: int, followed: Followed, box_px: Box, middle_m: NDArray[np.float64]) -> None:
-        """Takes a new pose; ``middle_m`` (3,) is where it puts the object's middle in the camera's frame."""
-        last = self.sights[-1] if self.sights else None
-        if last is not None and last.at_ns < at_ns:
+    def sure_sight(self, at_ns: int) -> Sight:
+        """As ``sight``, of its sure poses, if there is one."""
+        sure = [sight for sight in self.sights if sight.is_sure] or list(self.sights)
+        return min(reversed(sure), key=lambda sight: abs(sight.at_ns - at_ns))
+
+    def see(
+        self, at_ns: int, followed: Followed, box_px: Box, middle_m: NDArray[np.float64], is_sure: bool = True
+    ) -> None:
+        """Takes a new pose; ``middle_m`` (3,) is where it puts the object's middle in the camera's frame.
+
+        A pose that is not sure says nothing of how the object moves.
+        """
+        last = next((sight for sight in reversed(self.sights) if sight.is_sure), None)
+        if is_sure and last is not None and last.at_ns < at_ns:
             seconds = (at_ns - last.at_ns) * 1e-9
             measured = (middle_m - last.middle_m) / seconds if seconds < LONGEST_STEP_S else 0.0
             self.velocity_m_s = SHARE_OF_NEW * measured + (1.0 - SHARE_OF_NEW) * self.velocity_m_s
         self.followed, self.seen_ns = followed, max(self.seen_ns, at_ns)
-        self.sights.append(Sight(at_ns, followed.estimate, box_px, middle_m))
+        self.sights.append(Sight(at_ns, followed.estimate, box_px, middle_m, is_sure))
 
     def predicted(self, at_ns: int) -> Followed:
         """Where stage 2 shall start in the image with this stamp: the last pose, moved on as it moved before.

@@ -33,7 +33,8 @@ def box_of(pose: np.ndarray, K: np.ndarray) -> tuple[float, float, float, float]
 class ScriptedNetwork:
     """Estimator and follower at once. ``objects`` are the true ones, (class, pose (4, 4)), whatever a picture shows.
 
-    ``calls`` has "detect" and "follow" with the number of objects, in the order of the calls.
+    ``calls`` has "detect" and "follow" with the number of objects, in the order of the calls, ``rounds`` what the last
+    "follow" was told.
     """
 
     class_ids = ("wedge", "disc")
@@ -42,13 +43,15 @@ class ScriptedNetwork:
         self.objects: list[tuple[str, np.ndarray]] = []
         self.calls: list[tuple[str, int]] = []
         self.detected_score = 0.9
+        self.rounds: int | None = -1
 
     def estimate_batch(self, frames: Sequence[Any]) -> list[list[PoseEstimate]]:
         self.calls.append(("detect", sum(len(detections) for _, _, detections in frames)))
         return [[self._detected(d, K) for d in detections] for _, K, detections in frames]
 
-    def follow_batch(self, frames: Sequence[Any], rounds: int = 1) -> list[list[Followed | None]]:
+    def follow_batch(self, frames: Sequence[Any], rounds: int | None = None) -> list[list[Followed | None]]:
         self.calls.append(("follow", sum(len(known) for _, _, known in frames)))
+        self.rounds = rounds
         return [[self._followed(one) for one in known] for _, _, known in frames]
 
     def box(self, class_id: str, cam_from_obj: np.ndarray, K: np.ndarray) -> tuple[float, float, float, float]:

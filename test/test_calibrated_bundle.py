@@ -14,7 +14,7 @@ from conftest import make_random_bundle
 from mrc_core.cli import main
 from mrc_core.cli.estimate import as_json
 from mrc_core.cli.onboarding_evaluation import calibrate_bundle
-from mrc_core.inference import Bundle, BundleError, Detection, PoseEstimator
+from mrc_core.inference import Bundle, BundleError, Detection, Followed, PoseEstimator, PoseFollower
 from mrc_core.inference.bundle import make_bundle
 from mrc_core.inference.bundle_file import read_bundle_file, store_calibration
 from mrc_core.inference.calibration import Calibration, Channel, LinearModel
@@ -45,6 +45,15 @@ def calibration_for(path, objects=2):
         tracked=channel(TRACKED, objects),
         measured={"detected": {"ece": 0.01}},
     )
+
+
+def in_rounds(path):
+    """A calibration of two rounds whose second channel of tracked poses is surer by 2 in the logit."""
+    plain = calibration_for(path)
+    offsets = tuple(offset + 2.0 for offset in plain.tracked.score.offsets)
+    score = plain.tracked.score.model_copy(update={"offsets": offsets})
+    further = plain.tracked.model_copy(update={"score": score})
+    return plain.model_copy(update={"rounds": 2, "tracked_in_rounds": further})
 
 
 @pytest.fixture
@@ -110,6 +119,31 @@ def test_a_calibration_brings_its_rounds_and_no_others_are_accepted(calibrated):
     content["model"].pop("rounds")
     (calibrated / "bundle.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
     with pytest.raises(BundleError, match="not of 1 rounds.*mrc-net calibrate"):
+        Bundle.load(calibrated)
+
+
+def test_several_rounds_have_a_channel_of_their_own_where_there_is_one(calibrated):
+    once = yaml.safe_load((calibrated / "bundle.yaml").read_text())["calibration"]
+    assert "tracked_in_rounds" not in once  # programs from before it read what needs none
+    store_calibration(calibrated, in_rounds(calibrated))
+    assert Bundle.load(calibrated).calibration == in_rounds(calibrated)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda c: c.update(rounds=1), "stage 2 runs once"),
+        (lambda c: c["tracked_in_rounds"].update(evidence=["a", "b", "c", "d", "e"]), "tracked_in_rounds: .*evidence"),
+        (lambda c: c.update(tracked_in_turns=c["tracked"]), "tracked_in_turns"),
+        (lambda c: c.update(tracked_in_rounds=channel(TRACKED, 3).model_dump(mode="json")), "not of 2 objects"),
+    ],
+)
+def test_a_broken_channel_of_several_rounds_is_named(calibrated, change, says):
+    store_calibration(calibrated, in_rounds(calibrated))
+    content = yaml.safe_load((calibrated / "bundle.yaml").read_text())
+    change(content["calibration"])
+    (calibrated / "bundle.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
+    with pytest.raises(BundleError, match=says):
         Bundle.load(calibrated)
 
 
@@ -213,6 +247,27 @@ def test_refined_poses_get_a_score_of_their_own(estimator):
     assert [e.score for e in estimator.refine(picture(), K, elsewhere)] == [e.score for e in tracked]
 
 
+def test_each_tracked_pose_is_judged_by_the_rounds_that_it_had(calibrated):
+    def logits(rounds=None, kept=None):
+        followed = PoseFollower(estimator).follow(picture(1), K, [Followed(detected[0], kept)], rounds)
+        return float(np.log(followed[0].estimate.score / (1 - followed[0].estimate.score))), followed[0].kept
+
+    store_calibration(calibrated, calibration_for(calibrated).model_copy(update={"rounds": 2}))
+    estimator = PoseEstimator.from_bundle(calibrated)
+    detected = estimator.estimate(picture(), K, FOUND[:1])
+    one, render = logits(1)
+    two, three, kept = logits(2)[0], logits(3)[0], logits(None, render)[0]
+    refined = estimator.refine(picture(), K, detected)
+    store_calibration(calibrated, in_rounds(calibrated))
+    estimator = PoseEstimator.from_bundle(calibrated)
+    assert logits(1)[0] == pytest.approx(one, abs=1e-4)
+    assert logits(2)[0] == pytest.approx(two + 2.0, abs=1e-4)
+    assert logits(3)[0] == pytest.approx(three + 2.0, abs=1e-4)
+    assert logits()[0] == pytest.approx(two + 2.0, abs=1e-4)
+    assert logits(None, render)[0] == pytest.approx(kept, abs=1e-4)  # one round
+    assert estimator.refine(picture(), K, detected)[0].score == pytest.approx(refined[0].score)
+
+
 def test_without_a_calibration_all_is_as_before(tiny_bundle):
     plain = PoseEstimator.from_bundle(tiny_bundle)
     detected = plain.estimate(picture(), K, FOUND)
@@ -239,6 +294,24 @@ def test_calibrate_from_end_to_end(tmp_path, capsys):
     assert cv2.imread(str(folder / "reliability.png")) is not None
     assert "in 90% region" in capsys.readouterr().out
     assert PoseEstimator.from_bundle(path).estimate(picture(), K, FOUND)[0].is_calibrated
+
+
+def test_calibrate_of_two_rounds_also_judges_tracked_poses_of_two(tmp_path, capsys):
+    paths = [make_random_bundle(tmp_path / name) for name in ("once", "twice")]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("mrc_core.cli.calibrate.FEW", 16)
+        patch.setattr("mrc_core.calibration.fit.FEW", 16)
+        for path, rounds in zip(paths, "12"):
+            command = ["calibrate", "--bundle", str(path), "--samples", "32", "--output", str(tmp_path), "--device"]
+            assert main([*command, "cpu", "--rounds", rounds]) == 0
+    once, twice = (Bundle.load(path).calibration for path in paths)
+    assert once.tracked_in_rounds is None
+    assert twice.tracked_in_rounds.widening != twice.tracked.widening
+    assert set(twice.measured) == {"detected", "tracked", "tracked_in_rounds"}
+    assert twice.measured["tracked_in_rounds"]["count"] == 64
+    report = json.loads((tmp_path / "calibration.json").read_text())
+    assert sum(row["poses"] for row in report["reliability"]["tracked_in_rounds"]) == 64
+    assert "tracked poses, all rounds" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

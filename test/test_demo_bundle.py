@@ -27,6 +27,12 @@ def test_it_is_small_and_tells_where_it_comes_from(bundle):
     assert bundle.provenance["validation"]["samples"] >= 256
 
 
+def test_its_scores_are_fitted_for_the_rounds_that_its_poses_have(bundle):
+    assert bundle.config.rounds == bundle.calibration.rounds == 2
+    assert bundle.calibration.tracked_after(2) is bundle.calibration.tracked_in_rounds is not None
+    assert bundle.calibration.tracked_after(1) is bundle.calibration.tracked
+
+
 def test_its_meshes_are_the_demos_objects(bundle):
     from mrc_core.data.object_set import load_objects
 

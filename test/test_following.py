@@ -12,6 +12,7 @@ from mrc_core.benchmarks.tracking import measure_tracking
 from mrc_core.geometry.rotations import rotation_about
 from mrc_core.inference import Detection, Followed, PoseEstimate, PoseEstimator, PoseFollower
 from mrc_core.inference.kept_render import KeptRender, angle_of, turn_between
+from mrc_core.model.two_stage import TwoStage
 
 K = np.array([[600.0, 0, 318.0], [0, 605.0, 241.0], [0, 0, 1]])
 
@@ -19,6 +20,14 @@ K = np.array([[600.0, 0, 318.0], [0, 605.0, 241.0], [0, 0, 1]])
 @pytest.fixture(scope="module")
 def estimator(tmp_path_factory):
     return PoseEstimator.from_bundle(make_random_bundle(tmp_path_factory.mktemp("bundle") / "tiny"))
+
+
+@pytest.fixture(scope="module")
+def twice(estimator):
+    """The same bundle, with two rounds of stage 2 for detected poses."""
+    bundle = estimator.bundle
+    config = bundle.config.model_copy(update={"rounds": 2})
+    return PoseEstimator(replace(bundle, config=config), estimator.two_stage.renderer, torch.device("cpu"), "fp32")
 
 
 def turn(degrees, axis=(0.0, 1.0, 0.0)):
@@ -59,6 +68,63 @@ def test_two_rounds_are_two_refinements_of_one_crop(estimator):
     (expected,) = estimator.refine(image(), K, [once.estimate])
     np.testing.assert_allclose(twice.estimate.cam_from_obj, expected.cam_from_obj, atol=1e-5)
     assert np.abs(twice.estimate.cam_from_obj - once.estimate.cam_from_obj).max() > 1e-4
+
+
+def same_pose(a, b):
+    return np.allclose(a.estimate.cam_from_obj, b.estimate.cam_from_obj, atol=1e-4)
+
+
+def test_only_what_is_rendered_anew_gets_the_bundles_rounds(estimator, twice, monkeypatch):
+    elsewhere = known(pose((-0.1, 0.02, 0.8)))
+    (last,) = PoseFollower(twice).follow(image(), K, [known(pose())])
+    turned_little = Followed(known(pose(degrees=31.0)).estimate, PoseFollower(estimator).follow(
+        image(), K, [known(pose())])[0].kept)  # fmt: skip
+    compared, follower = [], PoseFollower(twice)
+    compare = twice.two_stage.compare
+    monkeypatch.setattr(
+        twice.two_stage, "compare", lambda crops, *rest: compared.append(len(crops)) or compare(crops, *rest)
+    )
+    new, again, other = follower.follow(image(1), K, [elsewhere, turned_little, known(pose(), "disc")])
+    assert compared == [3, 2]  # the one that is done is not compared again
+    assert (follower.renders, follower.reuses) == (4, 1)
+    alone = PoseFollower(estimator)
+    (once,) = alone.follow(image(1), K, [turned_little])
+    (new_twice,), (other_twice,) = (
+        alone.follow(image(1), K, [one], rounds=2) for one in (elsewhere, known(pose(), "disc"))
+    )
+    assert same_pose(again, once)
+    assert same_pose(new, new_twice)
+    assert same_pose(other, other_twice)
+    assert other.estimate.class_id == "disc"
+    assert not same_pose(again, alone.follow(image(1), K, [turned_little], rounds=2)[0])
+    assert not same_pose(new, alone.follow(image(1), K, [elsewhere])[0])
+    assert again.kept is turned_little.kept
+    (first_round,) = alone.follow(image(), K, [known(pose())])
+    inverse = np.linalg.inv(estimator.bundle.network_from_obj()[0].numpy())
+    np.testing.assert_allclose(  # the last round's render, at what the first round said
+        last.kept.cam_from_object, first_round.estimate.cam_from_obj @ inverse, atol=1e-5
+    )
+
+
+def test_a_number_of_rounds_is_for_all(twice):
+    (first,) = PoseFollower(twice).follow(image(), K, [known(pose())], rounds=1)
+    follower, kept = PoseFollower(twice), Followed(known(pose()).estimate, first.kept)
+    (one,) = follower.follow(image(1), K, [kept], rounds=1)
+    assert (follower.renders, follower.reuses) == (0, 1)
+    (two,) = follower.follow(image(1), K, [kept], rounds=2)
+    assert (follower.renders, follower.reuses) == (1, 2)
+    assert not same_pose(one, two)
+    assert same_pose(two, PoseFollower(twice).follow(image(1), K, [known(pose())])[0])
+    for none in (0, -1):
+        with pytest.raises(ValueError, match="rounds must be 1 or more, or None"):
+            follower.follow(image(1), K, [kept], rounds=none)
+
+
+def test_a_kept_render_does_not_hold_its_batch_in_memory(estimator):
+    found = PoseFollower(estimator).follow(image(), K, [known(pose()), known(pose(), "disc")])
+    for one in found:
+        for tensor in (*vars(one.kept.features).values(), one.kept.mask):
+            assert tensor.untyped_storage().nbytes() == tensor.nbytes
 
 
 def test_what_left_the_image_is_none_and_the_rest_keeps_its_place(estimator):
@@ -134,8 +200,20 @@ def test_small_angles_are_exact_and_turns_lead_from_one_direction_to_the_other()
     np.testing.assert_allclose(turn_between(a, a), np.eye(3), atol=1e-12)
 
 
-def test_the_benchmark_of_tracking_has_a_row_for_each_number_of_rounds():
+def test_the_benchmark_of_tracking_has_a_row_for_each_number_of_rounds(monkeypatch):
+    rendered, render = {1: [], 2: []}, TwoStage.encode_rendered
+
+    def noted(self, pose, crops):
+        rendered[self.network.config.rounds].append(pose)
+        return render(self, pose, crops)
+
+    monkeypatch.setattr(TwoStage, "encode_rendered", noted)
     rows = measure_tracking("small", "cpu", [1], repeats=1)
+    # detected and tracked with a new render alike, two times each, after what fills the kept renders
+    assert {rounds: len(poses) for rounds, poses in rendered.items()} == {1: 5, 2: 10}
+    for rounds, poses in rendered.items():
+        for number in range(rounds):
+            assert all(torch.allclose(pose, poses[number], atol=1e-4) for pose in poses[number::rounds])
     assert [(row["rounds"], row["objects"]) for row in rows] == [("1", "1"), ("2", "1")]
     for row in rows:
         assert row["tracked, kept, part"] == pytest.approx(row["tracked, kept, ms"] / row["detected, ms"])

@@ -241,3 +241,20 @@ def test_diagnostics_and_limits_of_tracks(
     assert int(rows()["tracked frames"]) > 0
     assert "late detections" in rows()
     assert "tracking' cannot change" in every.node.set_parameters([Parameter("tracking", value="off")])[0].reason
+
+
+def test_rounds_of_stage_two_are_the_followers_choice_unless_they_are_set(
+    every: harness.Rig, network: ScriptedNetwork, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _use(every, network, monkeypatch)
+    network.objects = [("wedge", at(0.0, 0.0, 1.0))]
+    assert _depths(every, _whole(every, network, 30.0, 0)) == {"wedge_0": 1.0}
+    for stamp_s, value, rounds in ((30.1, None, None), (30.2, 3, 3), (30.3, 0, None)):
+        if value is not None:
+            assert every.node.set_parameters([Parameter("track_rounds", value=value)])[0].successful
+        network.calls.clear()
+        assert _depths(every, _image(every.streams[0], stamp_s)) == {"wedge_0": 1.0}
+        assert network.calls == [("follow", 1)]
+        assert network.rounds == rounds
+    for refused in (-1, 5):
+        assert not every.node.set_parameters([Parameter("track_rounds", value=refused)])[0].successful

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -128,6 +129,38 @@ def test_an_unsure_detected_pose_is_published_and_not_followed() -> None:
     assert scene.frame(1.1) is None
     assert scene.names(1.2, 0) == ["wedge0"]
     assert scene.tracker.take_lost() == 0
+
+
+def test_an_unsure_pose_does_not_lead_away_from_where_the_object_was_last_seen() -> None:
+    scene = Scene("between_detections")
+    scene.network.objects = [("wedge", at(0.0, 0.0, 1.0))]
+    assert scene.names(1.0, 0) == ["wedge0"]
+    scene.network.detected_score = 0.1
+    scene.network.objects = [("wedge", at(0.0, 0.0, 3.0))]  # a piece of it is seen, and taken for the whole
+    assert scene.names(1.1, 0) == ["wedge0"]
+    scene.network.detected_score = 0.9
+    scene.network.objects = [("wedge", at(0.1, 0.0, 1.0))]  # beside that piece's box, far from that pose
+    assert scene.names(1.2, 0) == ["wedge0"]
+
+
+def test_an_unsure_pose_is_no_motion_and_its_box_is_the_detectors(monkeypatch: pytest.MonkeyPatch) -> None:
+    scene = Scene("between_detections")
+    scene.network.objects = [("wedge", at(0.0, 0.0, 1.0))]
+    scene.names(1.0, 0)
+    track, estimate = scene.tracker._tracks[0], scene.network.estimate_batch
+
+    def too_deep(frames: Any) -> Any:
+        return [[replace(one, cam_from_obj=at(0.0, 0.0, 1.9), score=0.1) for one in own] for own in estimate(frames)]
+
+    monkeypatch.setattr(scene.network, "estimate_batch", too_deep)
+    assert scene.names(1.1, 0) == ["wedge0"]
+    assert track.sights[-1].middle_m[2] == 1.9
+    assert track.sights[-1].box_px == pytest.approx(box_of(at(0.0, 0.0, 1.0), harness.K))
+    assert track.sure_sight(2_000_000_000).middle_m[2] == 1.0
+    monkeypatch.undo()
+    assert scene.names(1.2, 0) == ["wedge0"]
+    np.testing.assert_allclose(track.velocity_m_s, 0.0)  # from one sure pose to the next it has not moved
+    np.testing.assert_allclose(track.predicted(1_300_000_000).estimate.cam_from_obj, at(0.0, 0.0, 1.0))
 
 
 @pytest.mark.parametrize("mode", ["between_detections", "every_frame"])

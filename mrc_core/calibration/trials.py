@@ -16,6 +16,7 @@ from mrc_core.data.scenes import SceneBatch
 from mrc_core.evaluation.pose_deviation import pose_deviation
 from mrc_core.evaluation.pose_errors import add_or_add_s
 from mrc_core.geometry.objects import ObjectModel
+from mrc_core.inference.calibration import EVIDENCE
 from mrc_core.inference.evidence import BucketSpread, detected_evidence, tracked_evidence
 from mrc_core.model.two_stage import Crops, TwoStage
 
@@ -65,8 +66,10 @@ def collect(
     samples: int,
     seed: int,
     progress: Callable[[int], None] = lambda done: None,
-) -> tuple[Trials, Trials]:
-    """Detected and tracked poses of `samples` scenes, one of each a scene.
+) -> dict[str, Trials]:
+    """Poses of `samples` scenes by the channels of a `Calibration`, one of each a scene.
+
+    Tracked ones start alike: `tracked` has stage 2's first round, `tracked_in_rounds` its last, if there are several.
 
     Args:
         two_stage: its renderer draws the centred objects.
@@ -77,22 +80,28 @@ def collect(
     judge = _Judge(objects)
     spread = BucketSpread(objects, two_stage.codec.grid)
     diameters = torch.tensor([item.diameter for item in objects])
-    detected, tracked = [], []
+    rounds = two_stage.network.config.rounds
+    found: dict[str, list[Trials]] = {name: [] for name in EVIDENCE if rounds > 1 or name != "tracked_in_rounds"}
     for number in range(-(-samples // BATCH)):
         batch = make_batch(number, min(BATCH, samples - number * BATCH))
         crops, index = Crops(batch.image, batch.K, batch.object_index), batch.object_index
         output = two_stage(crops)
         sure = output.logits.rotation.sigmoid().amax(dim=1)
         evidence = detected_evidence(output, index, spread)
-        detected.append(judge(batch, output.pose, evidence, sure))
+        found["detected"].append(judge(batch, output.pose, evidence, sure))
 
         rng = torch.Generator().manual_seed((seed * 1_000_003 + number) % 2**63)
         starts = tracked_starts(batch.cam_from_obj, output.pose, diameters[index.cpu()], rng)
         refinement = two_stage.refine(crops, output.real, starts)
         evidence = tracked_evidence(output.real.mask_logit, refinement)
-        tracked.append(judge(batch, refinement.pose, evidence, sure))
+        found["tracked"].append(judge(batch, refinement.pose, evidence, sure))
+        if rounds > 1:
+            for _ in range(rounds - 1):
+                refinement = two_stage.refine(crops, output.real, refinement.pose)
+            evidence = tracked_evidence(output.real.mask_logit, refinement)
+            found["tracked_in_rounds"].append(judge(batch, refinement.pose, evidence, sure))
         progress(min(samples, (number + 1) * BATCH))
-    return Trials.join(detected), Trials.join(tracked)
+    return {name: Trials.join(parts) for name, parts in found.items()}
 
 
 class _Judge:

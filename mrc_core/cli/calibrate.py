@@ -25,8 +25,7 @@ from mrc_core.data.scene_config import SceneConfig
 from mrc_core.evaluation.reliability import reliability_bins
 from mrc_core.inference.bundle import Bundle
 from mrc_core.inference.bundle_file import read_bundle_file, store_calibration
-from mrc_core.inference.calibration import Calibration
-from mrc_core.inference.evidence import DETECTED, TRACKED
+from mrc_core.inference.calibration import EVIDENCE, Calibration
 from mrc_core.inference.render_look import renderer_for
 from mrc_core.model.config import MOST_ROUNDS
 from mrc_core.model.conventions import OURS
@@ -48,7 +47,11 @@ examples:
 The scenes look like those that the bundle was trained on, with another seed. The output folder gets calibration.json
 and reliability.png: figures on samples that the fit did not see. docs/uncertainty.md says what they mean.
 """
-CHANNELS = {"detected": "detected poses", "tracked": "tracked poses (stage 2 alone)"}
+CHANNELS = {
+    "detected": "detected poses",
+    "tracked": "tracked poses, one round",
+    "tracked_in_rounds": "tracked poses, all rounds",
+}
 
 
 def add_parser(commands: Any) -> None:
@@ -103,12 +106,11 @@ def run(arguments: argparse.Namespace) -> int:
     device = ("cuda" if torch.cuda.is_available() else "cpu") if wanted == "auto" else wanted
     console = Console(width=None if Console().is_terminal else 120, highlight=False)
 
-    detected, tracked = _collect(bundle, arguments, samples, device, console)
     found: dict[str, Judged] = {}
     channels, measured = {}, {}
-    for name, trials, evidence in (("detected", detected, DETECTED), ("tracked", tracked, TRACKED)):
-        channels[name] = fit_channel(trials, bundle.objects, evidence)
-        found[name] = judge_across(trials, bundle.objects, evidence)
+    for name, trials in _collect(bundle, arguments, samples, device, console).items():
+        channels[name] = fit_channel(trials, bundle.objects, EVIDENCE[name])
+        found[name] = judge_across(trials, bundle.objects, EVIDENCE[name])
         measured[name] = figures(found[name], bundle.objects, with_stage_one=name == "detected")
     calibration = Calibration(
         weights_sha256=read_bundle_file(Path(arguments.bundle)).weights_sha256,
@@ -117,6 +119,7 @@ def run(arguments: argparse.Namespace) -> int:
         samples=samples,
         detected=channels["detected"],
         tracked=channels["tracked"],
+        tracked_in_rounds=channels.get("tracked_in_rounds"),
         measured=measured,
     )
     store_calibration(Path(arguments.bundle), calibration)
@@ -154,7 +157,7 @@ def scenes_of(bundle: Bundle, config_path: str | None) -> tuple[SceneConfig, int
 
 def _collect(
     bundle: Bundle, arguments: argparse.Namespace, samples: int, device: str, console: Console
-) -> tuple[Trials, Trials]:
+) -> dict[str, Trials]:
     scenes, distractors = scenes_of(bundle, arguments.config)
     size = bundle.config.crop_size
     generator = make_generator(bundle.objects, distractors, size, scenes, arguments.seed, device)

@@ -7,7 +7,14 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 
 from mrc_core.inference.evidence import DETECTED, TRACKED
 from mrc_core.inference.pose_covariance import SPREADS
@@ -18,6 +25,9 @@ Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 CLIP = 3.0  # deviations from the mean beyond which evidence tells nothing that was fitted
 SMALLEST_SPREAD, LARGEST_SPREAD = 1e-4, 3.0  # in the units of `Channel.spreads`
+
+EVIDENCE = {"detected": DETECTED, "tracked": TRACKED, "tracked_in_rounds": TRACKED}
+"""The channels of a calibration, and what each looks at."""
 
 
 class LinearModel(BaseModel):
@@ -97,7 +107,9 @@ def spread_units(distance_m: Array, diameter_m: Array) -> Array:
 class Calibration(BaseModel):
     """The section `calibration` of a bundle.yaml.
 
-    detected: of poses that both stages estimated. tracked: of those that stage 2 alone refined from a given pose.
+    detected: of poses that both stages estimated. tracked: of those that stage 2 alone refined once from a given pose.
+    tracked_in_rounds: of those that it refined as often as `rounds` says; only where that is more than once, and not
+        in bundles that were calibrated without it: there `tracked` stands for all.
     measured: figures on samples that were not fitted on, for readers alone.
     """
 
@@ -109,14 +121,41 @@ class Calibration(BaseModel):
     samples: int
     detected: Channel
     tracked: Channel
+    tracked_in_rounds: Channel | None = None
     measured: dict[str, Any] = {}
 
     @model_validator(mode="after")
     def _evidence_is_known(self) -> Calibration:
-        for name, channel, known in (("detected", self.detected, DETECTED), ("tracked", self.tracked, TRACKED)):
-            if channel.evidence != known:
-                raise ValueError(f"{name}: this program knows the evidence {', '.join(known)}")
+        for name, channel in self.channels.items():
+            if channel.evidence != EVIDENCE[name]:
+                raise ValueError(f"{name}: this program knows the evidence {', '.join(EVIDENCE[name])}")
         return self
+
+    @model_validator(mode="after")
+    def _rounds_are_several(self) -> Calibration:
+        if self.tracked_in_rounds is not None and self.rounds < 2:
+            raise ValueError("tracked_in_rounds: stage 2 runs once, and `tracked` is of that")
+        return self
+
+    @model_serializer(mode="wrap")
+    def _as_ever_without_rounds(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Programs from before `tracked_in_rounds` read what needs none."""
+        content: dict[str, Any] = handler(self)
+        if self.tracked_in_rounds is None:
+            del content["tracked_in_rounds"]
+        return content
+
+    @property
+    def channels(self) -> dict[str, Channel]:
+        """Those that there are, by name."""
+        named = {name: getattr(self, name) for name in EVIDENCE}
+        return {name: channel for name, channel in named.items() if channel is not None}
+
+    def tracked_after(self, rounds: int) -> Channel:
+        """The channel of poses that stage 2 alone refined so many times."""
+        if rounds > 1 and self.tracked_in_rounds is not None:
+            return self.tracked_in_rounds
+        return self.tracked
 
     def problem(self, class_ids: Sequence[str], weights_sha256: str, rounds: int) -> str | None:
         """Why this calibration does not belong to a bundle, and what to do; None where it does."""
@@ -124,6 +163,6 @@ class Calibration(BaseModel):
             return "the calibration was fitted for other weights: run `mrc-net calibrate` for this bundle"
         if self.rounds != rounds:
             return f"the calibration is not of {rounds} rounds of stage 2: run `mrc-net calibrate` for this bundle"
-        if len(self.detected.widening) != len(class_ids) or len(self.tracked.widening) != len(class_ids):
+        if {len(channel.widening) for channel in self.channels.values()} != {len(class_ids)}:
             return f"the calibration is not of {len(class_ids)} objects: run `mrc-net calibrate` for this bundle"
         return None

@@ -88,6 +88,11 @@ class PoseEstimator:
         if bundle.calibration is not None and turns == 1:  # it was fitted without turns
             self._uncertainty = Uncertainty(bundle, bundle.calibration, self.two_stage.codec.grid)
 
+    @property
+    def rounds(self) -> int:
+        """How often stage 2 runs for a detected pose."""
+        return self.two_stage.network.config.rounds
+
     @classmethod
     def from_bundle(
         cls,
@@ -178,6 +183,7 @@ class PoseEstimator:
         object_index: Tensor,
         mask_logit: Tensor,
         output: Refinement,
+        rounds: int = 1,
     ) -> list[PoseEstimate]:
         """Estimates of what stage 2 made of given ones.
 
@@ -185,12 +191,13 @@ class PoseEstimator:
             given: their detections are kept, and of a bundle without calibration their scores.
             object_index: (B,), of each.
             mask_logit: (B, 1, M, M), of the real crops.
+            output: the last of so many `rounds`.
         """
         detections = [item.detection for item in given]
         refined = self._in_mesh_frame(output.pose, object_index)
         if self._uncertainty is None:
             return _estimates(detections, refined, [item.score for item in given])
-        judged = self._uncertainty.of_tracked(mask_logit, output, object_index, refined)
+        judged = self._uncertainty.of_tracked(mask_logit, output, object_index, refined, rounds)
         return _estimates(detections, refined, *judged)
 
     def crop(self, frames: Sequence[tuple[np.ndarray, np.ndarray, Sequence[Detection]]]) -> Crops | None:

@@ -23,8 +23,8 @@ their soft intersection over union); the chosen rotation bucket's score (logit);
 weighted by their scores (logarithm, in diameters, symmetric equivalents folded); width of the depth distribution
 (logarithm, in parts of the object's range)."""
 TRACKED = ("overlap", "turn", "shift", "depth", "mask_area")
-"""Of a pose that stage 2 alone refined: the same overlap; how far it was moved: rotation (rad), shift (parts of the
-crop), depth (parts of the object's middle tau_z); area of the predicted mask (logarithm, parts of the crop)."""
+"""Of a pose that stage 2 alone refined: the same overlap; how far the last round moved it: rotation (rad), shift (parts
+of the crop), depth (parts of the object's middle tau_z); area of the predicted mask (logarithm, parts of the crop)."""
 
 SMALLEST = 0.01  # of overlaps and scores before the logit: beyond, they tell nothing
 

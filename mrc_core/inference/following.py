@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from mrc_core.inference.estimator import LARGEST_PX, PoseEstimate, PoseEstimator
 from mrc_core.inference.kept_render import Box, KeptRender
 from mrc_core.model.pyramid import Pyramid
-from mrc_core.model.two_stage import Crops, Refinement, TwoStage
+from mrc_core.model.two_stage import Crops, Refinement
 
 Array = NDArray[np.float64]
 
@@ -41,7 +41,36 @@ class _Start:
     place: tuple[int, int]  # of the object among the given ones: frame, number
     estimate: PoseEstimate
     cam_from_object: Array
+    K: Array  # of the image
     kept: KeptRender | None
+    rounds: int  # of stage 2 that it shall have
+
+
+@dataclass(frozen=True)
+class _Batch:
+    """Objects before one round of stage 2.
+
+    crops, real: of B rows, and their features. coarse: (B, 4, 4), the poses that the round begins from.
+    kept: of each row the render that shows this pose, None where it is to be rendered.
+    """
+
+    starts: Sequence[_Start]
+    crops: Crops
+    real: Pyramid
+    coarse: torch.Tensor
+    kept: Sequence[KeptRender | None]
+
+    def take(self, rows: Sequence[int]) -> _Batch:
+        """Some rows (N,); all of them are not copied."""
+        if len(rows) == len(self.starts):
+            return self
+        starts, kept = [self.starts[i] for i in rows], [self.kept[i] for i in rows]
+        wanted = torch.tensor(rows, dtype=torch.long, device=self.coarse.device)
+        return _Batch(starts, self.crops.take(wanted), self.real.take(wanted), self.coarse[wanted], kept)
+
+    def moved_to(self, pose: torch.Tensor) -> _Batch:
+        """The same objects at the poses (B, 4, 4) that the last round said: no render shows them."""
+        return replace(self, coarse=pose, kept=[None] * len(self.starts))
 
 
 class PoseFollower:
@@ -62,14 +91,14 @@ class PoseFollower:
         """How many objects were rendered, and for how many a kept render served."""
 
     def follow(
-        self, image_rgb_uint8: np.ndarray, K: np.ndarray, known: Sequence[Followed], rounds: int = 1
+        self, image_rgb_uint8: np.ndarray, K: np.ndarray, known: Sequence[Followed], rounds: int | None = None
     ) -> list[Followed | None]:
         """`follow_batch` for one frame."""
         return self.follow_batch([(image_rgb_uint8, K, known)], rounds)[0]
 
     @torch.inference_mode()
     def follow_batch(
-        self, frames: Sequence[tuple[np.ndarray, np.ndarray, Sequence[Followed]]], rounds: int = 1
+        self, frames: Sequence[tuple[np.ndarray, np.ndarray, Sequence[Followed]]], rounds: int | None = None
     ) -> list[list[Followed | None]]:
         """Each object where it is in the next image, in the same order; None where it has left the image.
 
@@ -77,34 +106,32 @@ class PoseFollower:
 
         Args:
             frames: of each the image (H, W, 3) uint8 RGB, its K (3, 3) and what is followed in it.
-            rounds: how often stage 2 runs, each time from what it said before; all but the first render anew.
+            rounds: how often stage 2 runs for each object, each time from what it said before; all but the first
+                render anew. None: once where a kept render serves again, else as often as for a detected pose.
 
         Raises:
-            ValueError: an unknown class, a bad image or K.
+            ValueError: an unknown class, a bad image or K, no round.
         """
+        if rounds is not None and rounds < 1:
+            raise ValueError(f"rounds must be 1 or more, or None, not {rounds}")
         found: list[list[Followed | None]] = [[None] * len(known) for _, _, known in frames]
-        starts = [self._starts(i, image, K, known) for i, (image, K, known) in enumerate(frames)]
+        starts = [self._starts(i, image, K, known, rounds) for i, (image, K, known) in enumerate(frames)]
         crops = self._estimator.crop(
             [(image, K, [s.estimate.detection for s in own]) for (image, K, _), own in zip(frames, starts)]
         )
         if crops is None:
             return found
         rows = [start for own in starts for start in own]
-        two_stage = self._estimator.two_stage
-        real = two_stage.encode(crops)
         coarse = torch.from_numpy(np.stack([s.cam_from_object for s in rows])).to(crops.K)
-        matrices = [np.asarray(K, dtype=np.float64) for _, K, _ in frames]
-        renders = self._renders(rows, crops, coarse, matrices)
-        output = _compared(two_stage, crops, real, coarse, renders)
-        for _ in range(rounds - 1):
-            moved = output.pose.double().cpu().numpy()
-            rows = [replace(row, cam_from_object=pose, kept=None) for row, pose in zip(rows, moved)]
-            renders = self._renders(rows, crops, output.pose, matrices)
-            output = _compared(two_stage, crops, real, output.pose, renders)
-        judged = self._estimator.judged([s.estimate for s in rows], crops.object_index, real.mask_logit, output)
-        for start, estimate, kept in zip(rows, judged, renders):
-            frame, number = start.place
-            found[frame][number] = Followed(estimate, kept if self._keep_renders else None)
+        batch = _Batch(rows, crops, self._estimator.two_stage.encode(crops), coarse, [s.kept for s in rows])
+        for done in range(1, 1 + max(start.rounds for start in rows)):
+            output = self._compare(batch)
+            ready = [i for i, start in enumerate(batch.starts) if start.rounds == done]
+            for start, one in self._followed(batch, output, ready, done):
+                frame, number = start.place
+                found[frame][number] = one
+            rest = [i for i, start in enumerate(batch.starts) if start.rounds > done]
+            batch = batch.moved_to(output.pose).take(rest)
         return found
 
     def box(self, class_id: str, cam_from_obj: Array, K: Array) -> Box | None:
@@ -118,7 +145,9 @@ class PoseFollower:
         (x0, y0), (x1, y1) = pixels.min(axis=0).tolist(), pixels.max(axis=0).tolist()
         return x0, y0, x1, y1
 
-    def _starts(self, frame: int, image: np.ndarray, K: np.ndarray, known: Sequence[Followed]) -> list[_Start]:
+    def _starts(
+        self, frame: int, image: np.ndarray, K: np.ndarray, known: Sequence[Followed], rounds: int | None
+    ) -> list[_Start]:
         matrix, size = np.asarray(K, dtype=np.float64), (image.shape[0], image.shape[1])
         starts = []
         for number, one in enumerate(known):
@@ -126,38 +155,67 @@ class PoseFollower:
             if estimate.class_id not in self._points:
                 raise ValueError(f"class {estimate.class_id!r} is not in the bundle")
             pose = estimate.cam_from_obj @ self._obj_from_network[estimate.class_id]
-            box = self.box(estimate.class_id, estimate.cam_from_obj, matrix)
             carried = kept.carried_to(pose, matrix) if kept is not None else None
-            if carried is not None:
+            if carried is None:
+                kept, box = None, self.box(estimate.class_id, estimate.cam_from_obj, matrix)
+            else:
                 pose, box = carried
             if box is None or not is_inside(box, size):
                 continue
-            seen = replace(estimate.detection, box_xyxy_px=box, score=0.0)
-            starts.append(
-                _Start((frame, number), replace(estimate, detection=seen), pose, kept if carried else None)
-            )
+            wanted = (1 if kept is not None else self._estimator.rounds) if rounds is None else rounds
+            seen = replace(estimate, detection=replace(estimate.detection, box_xyxy_px=box, score=0.0))
+            starts.append(_Start((frame, number), seen, pose, matrix, kept, wanted))
         return starts
 
-    def _renders(
-        self, rows: Sequence[_Start], crops: Crops, coarse: torch.Tensor, matrices: Sequence[Array]
-    ) -> list[KeptRender]:
-        """Of each row the render that shows its pose in its crop: the kept one, or a new one."""
-        new = [i for i, start in enumerate(rows) if start.kept is None]
-        self.renders, self.reuses = self.renders + len(new), self.reuses + len(rows) - len(new)
-        renders = {i: start.kept for i, start in enumerate(rows) if start.kept is not None}
+    def _compare(self, batch: _Batch) -> Refinement:
+        """One round of stage 2."""
+        two_stage = self._estimator.two_stage
+        features, masks = self._rendered(batch)
+        return two_stage.compare(batch.crops, batch.real, batch.coarse, features, masks)
+
+    def _rendered(self, batch: _Batch) -> tuple[Pyramid, torch.Tensor]:
+        """Features (B) and masks (B, S, S) of renders at the batch's poses: of kept renders and of new ones."""
+        two_stage = self._estimator.two_stage
+        new = [i for i, kept in enumerate(batch.kept) if kept is None]
+        self.renders, self.reuses = self.renders + len(new), self.reuses + len(batch.kept) - len(new)
+        if len(new) == len(batch.kept):
+            return two_stage.encode_rendered(batch.coarse, batch.crops)
+        parts = {i: (kept.features, kept.mask) for i, kept in enumerate(batch.kept) if kept is not None}
         if new:
-            wanted = torch.tensor(new, device=coarse.device)
-            features, masks = self._estimator.two_stage.encode_rendered(coarse[wanted], crops.take(wanted))
-            for row, i in enumerate(new):
-                start = rows[i]
-                renders[i] = KeptRender(
-                    start.cam_from_object,
-                    matrices[start.place[0]],
-                    start.estimate.detection.box_xyxy_px,
-                    features.take(wanted.new_tensor([row])),
-                    masks[row : row + 1],
-                )
-        return [renders[i] for i in range(len(rows))]
+            wanted = torch.tensor(new, device=batch.coarse.device)
+            features, masks = two_stage.encode_rendered(batch.coarse[wanted], batch.crops.take(wanted))
+            parts.update({i: (features.row(row), masks[row : row + 1]) for row, i in enumerate(new)})
+        ordered = [parts[i] for i in range(len(parts))]
+        return Pyramid.join([features for features, _ in ordered]), torch.cat([mask for _, mask in ordered])
+
+    def _followed(
+        self, batch: _Batch, output: Refinement, rows: Sequence[int], rounds: int
+    ) -> list[tuple[_Start, Followed]]:
+        """Some rows of a batch whose rounds are done, with scores of so many rounds and their last renders."""
+        if not rows:
+            return []
+        if len(rows) < len(batch.starts):
+            output = output.take(torch.tensor(rows, device=output.pose.device))
+            batch = batch.take(rows)
+        known, index = [start.estimate for start in batch.starts], batch.crops.object_index
+        judged = self._estimator.judged(known, index, batch.real.mask_logit, output, rounds)
+        renders = self._to_keep(batch, output) if self._keep_renders else [None] * len(rows)
+        return [(start, Followed(*both)) for start, both in zip(batch.starts, zip(judged, renders))]
+
+    @staticmethod
+    def _to_keep(batch: _Batch, output: Refinement) -> list[KeptRender]:
+        """Of each row the render that it was compared with last: the kept one, or a copy out of the batch."""
+        rendered_at = output.coarse.double().cpu().numpy()
+        return [
+            kept or KeptRender(
+                rendered_at[i],
+                start.K,
+                start.estimate.detection.box_xyxy_px,
+                output.rendered.row(i).copied(),
+                output.rendered_mask[i : i + 1].clone(),
+            )
+            for i, (start, kept) in enumerate(zip(batch.starts, batch.kept))
+        ]
 
 
 def is_inside(box_xyxy_px: Box, size: tuple[int, int]) -> bool:
@@ -167,15 +225,3 @@ def is_inside(box_xyxy_px: Box, size: tuple[int, int]) -> bool:
     if max(abs(v) for v in box_xyxy_px) >= LARGEST_PX or min(x1 - x0, y1 - y0) < 1.0:
         return False
     return wide > 0 and high > 0 and wide * high >= LEAST_INSIDE * (x1 - x0) * (y1 - y0)
-
-
-def _compared(
-    two_stage: TwoStage, crops: Crops, real: Pyramid, coarse: torch.Tensor, renders: Sequence[KeptRender]
-) -> Refinement:
-    features = _joined([kept.features for kept in renders])
-    return two_stage.compare(crops, real, coarse, features, torch.cat([kept.mask for kept in renders]))
-
-
-def _joined(pyramids: Sequence[Pyramid]) -> Pyramid:
-    """One batch of pyramids of one row each."""
-    return Pyramid(**{name: torch.cat([getattr(p, name) for p in pyramids]) for name in vars(pyramids[0])})

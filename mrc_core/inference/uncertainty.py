@@ -38,11 +38,21 @@ class Uncertainty:
         return self._judge(self.calibration.detected, evidence, object_index, cam_from_obj)
 
     def of_tracked(
-        self, mask_logit: Tensor, refinement: Refinement, object_index: Tensor, cam_from_obj: Array
+        self,
+        mask_logit: Tensor,
+        refinement: Refinement,
+        object_index: Tensor,
+        cam_from_obj: Array,
+        rounds: int = 1,
     ) -> tuple[Array, Array]:
-        """The same of poses that stage 2 alone refined; mask_logit (B, 1, M, M) of the real crops."""
+        """The same of poses that stage 2 alone refined.
+
+        Args:
+            mask_logit: (B, 1, M, M), of the real crops.
+            refinement: the last of so many `rounds`.
+        """
         evidence = tracked_evidence(mask_logit, refinement)
-        return self._judge(self.calibration.tracked, evidence, object_index, cam_from_obj)
+        return self._judge(self.calibration.tracked_after(rounds), evidence, object_index, cam_from_obj)
 
     def _judge(
         self, channel: Channel, evidence: Tensor, object_index: Tensor, cam_from_obj: Array

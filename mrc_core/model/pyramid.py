@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -33,6 +34,19 @@ class Pyramid:
     def take(self, rows: Tensor) -> Pyramid:
         """Some rows (N,) of the batch."""
         return Pyramid(**{name: value[rows] for name, value in vars(self).items()})
+
+    def row(self, number: int) -> Pyramid:
+        """One row as a batch of one, a view into this batch."""
+        return Pyramid(**{name: value[number : number + 1] for name, value in vars(self).items()})
+
+    def copied(self) -> Pyramid:
+        """The same features in memory of their own."""
+        return Pyramid(**{name: value.clone() for name, value in vars(self).items()})
+
+    @classmethod
+    def join(cls, parts: Sequence[Pyramid]) -> Pyramid:
+        """All rows of all parts, in their order."""
+        return cls(**{name: torch.cat([getattr(part, name) for part in parts]) for name in vars(parts[0])})
 
 
 class FeaturePyramid(nn.Module):

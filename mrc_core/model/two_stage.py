@@ -53,6 +53,12 @@ class Refinement(NamedTuple):
     residual: PoseResidual
     pose: Tensor
 
+    def take(self, rows: Tensor) -> Refinement:
+        """Some rows (N,) of the batch."""
+        residual = PoseResidual(**{name: part[rows] for name, part in vars(self.residual).items()})
+        mask, rendered = self.rendered_mask[rows], self.rendered.take(rows)
+        return Refinement(self.coarse[rows], mask, rendered, residual, self.pose[rows])
+
 
 class TwoStageOutput(NamedTuple):
     """Everything that the two stages said: `coarse` is stage 1's, all below it of stage 2's last round."""

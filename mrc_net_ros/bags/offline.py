@@ -140,7 +140,7 @@ class _TimedFollower:
     def follow_batch(
         self,
         frames: Sequence[tuple[NDArray[np.uint8], NDArray[np.float64], Sequence[Followed]]],
-        rounds: int = 1,
+        rounds: int | None = None,
     ) -> list[list[Followed | None]]:
         started_s = time.perf_counter()
         followed = self._follower.follow_batch(frames, rounds)
