@@ -114,23 +114,38 @@ def prepare(
     size = (int(raw.shape[0]), int(raw.shape[1]))
     camera = models.find(frame.camera_info, size, settings.rectified)
     prepared = PreparedFrame(image.header, camera.undistorted(raw), camera, [], [])
-    classes = frozenset(class_ids)
-    for message in frame.detections.detections if frame.detections is not None else ():
-        try:
-            detection = detection_from_message(message, size, classes, settings.class_map)
-            inside = replace(detection, box_xyxy_px=camera.undistorted_box(detection.box_xyxy_px))
-        except UnusableInput as error:
-            reason = error.kind.split()[0]
-            prepared.problems.append(Problem(error.kind, str(error), once=reason == "class"))
-            prepared.dropped[DROP_REASONS.get(reason, reason)] += 1
-            continue
-        if detection.score < settings.min_detection_score:
+    received = _detections(frame, size, frozenset(class_ids), settings, prepared)
+    inside = camera.undistorted_boxes([detection.box_xyxy_px for detection in received])
+    for detection, box in zip(received, inside):
+        if isinstance(box, UnusableInput):
+            _leave_out(box, prepared)
+        elif detection.score < settings.min_detection_score:
             prepared.dropped["below min_detection_score"] += 1
-            continue
-        prepared.detections.append(inside)
-        prepared.boxes_px.append(detection.box_xyxy_px)
+        else:
+            prepared.detections.append(replace(detection, box_xyxy_px=box))
+            prepared.boxes_px.append(detection.box_xyxy_px)
     best = best_scored(prepared.detections, settings.max_detections)
     return prepared.keeping(best, "max_detections", "'max_detections' limits the time a frame takes")
+
+
+def _detections(
+    frame: Frame, size: tuple[int, int], classes: frozenset[str], settings: NodeSettings, prepared: PreparedFrame
+) -> list[Detection]:
+    """Those that can be used, with boxes in the pixels of the image as it was received."""
+    found = []
+    for message in frame.detections.detections if frame.detections is not None else ():
+        try:
+            found.append(detection_from_message(message, size, classes, settings.class_map))
+        except UnusableInput as error:
+            _leave_out(error, prepared)
+    return found
+
+
+def _leave_out(error: UnusableInput, prepared: PreparedFrame) -> None:
+    """Names and counts a detection that cannot be used."""
+    reason = error.kind.split()[0]
+    prepared.problems.append(Problem(error.kind, str(error), once=reason == "class"))
+    prepared.dropped[DROP_REASONS.get(reason, reason)] += 1
 
 
 def estimate_together(

@@ -24,6 +24,8 @@ _TO_RGB = {
     "mono": cv2.COLOR_GRAY2RGB,
 }
 _bridge = CvBridge()
+_RGB_FLAG: int | None = getattr(cv2, "IMREAD_COLOR_RGB", None)
+"""Since OpenCV 4.11; before, colours are decoded as BGR and turned."""
 
 
 def rgb_from_image(image: Image, white_16bit: int = FULL_SCALE_16) -> NDArray[np.uint8]:
@@ -87,12 +89,13 @@ def rgb_from_compressed(image: CompressedImage) -> NDArray[np.uint8]:
             "encoding", f"the compressed image is depth ('{image.format}'): subscribe to the colour image"
         )
     data = np.frombuffer(image.data, np.uint8)
-    flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
-    bgr = cv2.imdecode(data, flags) if data.size else None
-    if bgr is None:
+    colours = cv2.IMREAD_COLOR if _RGB_FLAG is None else _RGB_FLAG
+    picture = cv2.imdecode(data, colours | cv2.IMREAD_IGNORE_ORIENTATION) if data.size else None
+    if picture is None:
         raise UnusableInput(
             "encoding",
             f"the compressed image ('{image.format}', {data.size} bytes) cannot be decoded: it must be a "
             "whole JPEG or PNG",
         )
-    return np.ascontiguousarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), dtype=np.uint8)
+    rgb = cv2.cvtColor(picture, cv2.COLOR_BGR2RGB) if _RGB_FLAG is None else picture
+    return np.ascontiguousarray(rgb, dtype=np.uint8)

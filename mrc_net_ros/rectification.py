@@ -7,6 +7,7 @@ All is in the camera's optical frame (x right, y down, z forward); the centre of
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -59,33 +60,49 @@ class CameraModel:
         return np.asarray(cv2.remap(rgb, *self._maps, cv2.INTER_LINEAR), dtype=np.uint8)  # type: ignore[arg-type]
 
     def undistorted_box(self, box: Box) -> Box:
-        """The upright box around what a box (left, top, right, bottom) of the raw image shows, undistorted.
+        """``undistorted_boxes`` of one; raises what that returns."""
+        (found,) = self.undistorted_boxes([box])
+        if isinstance(found, UnusableInput):
+            raise found
+        return found
 
-        The box's corners and points of its edges are undistorted, as far as they lie in the raw image: beyond it
-        the lens model was never measured.
+    def undistorted_boxes(self, boxes: Sequence[Box]) -> list[Box | UnusableInput]:
+        """The upright boxes around what boxes (left, top, right, bottom) of the raw image show, undistorted.
 
-        Raises:
-            UnusableInput: the box's part of the image is outside of the undistorted one, or the model has no inverse.
+        Their corners and points of their edges are undistorted, as far as they lie in the raw image: beyond it the
+        lens model was never measured. All boxes at once, for OpenCV takes as long for one as for ten.
+
+        Returns:
+            Of each box the undistorted one; or why there is none: its part of the image is outside of the undistorted
+            one, or the model has no inverse.
         """
-        if self.coefficients is None:
-            return box
+        if self.coefficients is None or not boxes:
+            return list(boxes)
         height, width = self.image_size
-        left, top = max(box[0], -0.5), max(box[1], -0.5)
-        right, bottom = min(box[2], width - 0.5), min(box[3], height - 0.5)
-        found = self.undistorted_points(_border(left, top, right, bottom))
-        found = found[np.isfinite(found).all(axis=1)]
-        if len(found) < POINTS_PER_SIDE:
-            raise UnusableInput(
+        borders = [
+            _border(max(x0, -0.5), max(y0, -0.5), min(x1, width - 0.5), min(y1, height - 0.5))
+            for x0, y0, x1, y1 in boxes
+        ]
+        found = self.undistorted_points(np.concatenate(borders)).reshape(len(boxes), -1, 2)
+        return [self._box_around(points) for points in found]
+
+    def _box_around(self, points_px: NDArray[np.float64]) -> Box | UnusableInput:
+        """The box around undistorted points (N, 2), of which some may be NaN."""
+        known = points_px[np.isfinite(points_px).all(axis=1)]
+        if len(known) < POINTS_PER_SIDE:
+            return UnusableInput(
                 "box_distortion",
                 "a detection's box lies where camera_info's distortion has no inverse (at the image's rim): "
                 "calibrate with points up to the rim, or feed a rectified image",
             )
-        low, high = found.min(axis=0), found.max(axis=0)
-        result = (float(low[0]), float(low[1]), float(high[0]), float(high[1]))
-        if min(result[2] - result[0], result[3] - result[1]) < LEAST_SIDE_PX:
-            raise UnusableInput("box_distortion", "a detection's box is less than a pixel once undistorted")
-        check_overlap(result, self.image_size, "once undistorted, ")
-        return result
+        (x0, y0), (x1, y1) = known.min(axis=0).tolist(), known.max(axis=0).tolist()
+        if min(x1 - x0, y1 - y0) < LEAST_SIDE_PX:
+            return UnusableInput("box_distortion", "a detection's box is less than a pixel once undistorted")
+        try:
+            check_overlap((x0, y0, x1, y1), self.image_size, "once undistorted, ")
+        except UnusableInput as error:
+            return error
+        return x0, y0, x1, y1
 
     def undistorted_points(self, points_px: NDArray[np.float64]) -> NDArray[np.float64]:
         """Pixels (N, 2) of the raw image in the undistorted one; NaN where the lens model has no inverse."""
