@@ -1,11 +1,12 @@
-"""Measures what the node itself does for a frame beside the network: callbacks, conversion and publication.
+"""Measures what the node itself does for a frame beside the network: callbacks, conversion, messages.
 
 The node runs in a process of its own, as on a robot, and gets recorded frames with the same number of detections each
 over DDS at a camera's rate; all that it publishes is subscribed. What it cannot answer at that rate it drops, and the
 callbacks of those frames count as well.
 
-Not counted: the network, waiting for it or for detections, DDS, and rclpy's making of messages out of bytes, which is
-measured by itself. Exit status 1 if the 95th percentile of the own work is above the limit.
+Not counted: the network, waiting for it or for detections, DDS (handing messages to it is measured by itself), and
+rclpy's making of messages out of bytes, which is measured by itself, too. Exit status 1 if the 95th percentile of the
+own work is above the limit.
 """
 
 from __future__ import annotations
@@ -38,9 +39,10 @@ INPUTS = {
 EXPLANATIONS = {
     "callbacks": "inputs' callbacks and synchroniser; answered and dropped frames",
     "conversion": "messages to picture, intrinsics and boxes",
-    "publication": "poses, TF, boxes and markers, serialised and handed to DDS",
+    "publication": "poses, TF, boxes and markers, made and serialised",
     "own work": "the three together, of answered frames",
     "own work CPU": "of that, what the node's two threads had a processor for",
+    "transport": "handing the messages to DDS; not counted",
 }
 
 
@@ -127,8 +129,9 @@ def work_table(title: str, work: NodeWork) -> Table:
         table.add_column(column, justify="right")
     table.add_column("")
     for part in PARTS:
+        if part == "transport":
+            table.add_section()
         table.add_row(part, *_cells(work.parts_ms[part]), EXPLANATIONS[part])
-    table.add_section()
     table.add_row("estimate", *_cells(work.estimate_ms), "the network; not counted")
     table.add_row(
         "bytes to messages",

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from geometry_msgs.msg import PoseStamped
+from geometry_msgs.msg import PoseStamped, TransformStamped
+from rclpy.serialization import serialize_message
 from sensor_msgs.msg import Image
 from tf2_ros import TransformBroadcaster
 from vision_msgs.msg import Detection3DArray
@@ -29,6 +31,14 @@ from mrc_net_ros.qos import RESULTS, Report, advertise
 POSES_TOPIC = "poses"
 DETECTIONS_3D_TOPIC = "detections_3d"
 MARKERS_TOPIC = "markers"
+
+
+@dataclass(frozen=True)
+class Parcels:
+    """What is to be sent of one frame: TF, and for each publisher in turn a message in bytes."""
+
+    transforms: Sequence[TransformStamped]
+    messages: Sequence[tuple[Any, bytes]]
 
 
 class CameraOutputs:
@@ -77,25 +87,39 @@ class CameraOutputs:
             self._node.destroy_lifecycle_publisher(publisher)
         self._best = {}
 
-    def publish(self, result: FrameResult, bundle: LoadedBundle, settings: NodeSettings) -> None:
-        """Sends a frame's poses in all forms but the overlay."""
-        # TF first: who reacts to a pose finds its transform already there
-        if settings.publish_tf and result.instances:
-            if result.header.frame_id:
-                prefix = settings.tf_prefix + self._prefix
-                self._tf.sendTransform(transform_messages(result, bundle.tokens, prefix))
-            else:
-                self._complaints(
-                    "frame_id", "images come without header.frame_id, so no TF is sent: set it in the driver"
-                )
-        for class_id, message in best_pose_messages(result).items():
-            self._best[bundle.tokens[class_id]].publish(message)
-        self._poses.publish(pose_array_message(result))
-        self._detections_3d.publish(detections_3d_message(result, bundle.objects))
+    def packed(self, result: FrameResult, bundle: LoadedBundle, settings: NodeSettings) -> Parcels:
+        """A frame's poses in all forms but the overlay, ready for ``send``."""
+        messages = [
+            (self._best[bundle.tokens[class_id]], message)
+            for class_id, message in best_pose_messages(result).items()
+        ]
+        messages.append((self._poses, pose_array_message(result)))
+        messages.append((self._detections_3d, detections_3d_message(result, bundle.objects)))
         if settings.publish_markers:
-            self._markers.publish(self._markers_on_display.message(result, bundle.objects))
+            markers = self._markers_on_display.message(result, bundle.objects)
         else:
-            self.clear_markers()
+            markers = self._markers_on_display.cleared()
+        if markers is not None:
+            messages.append((self._markers, markers))
+        transforms = self._transforms(result, bundle, settings) if settings.publish_tf else []
+        return Parcels(transforms, [(publisher, serialize_message(message)) for publisher, message in messages])
+
+    def _transforms(
+        self, result: FrameResult, bundle: LoadedBundle, settings: NodeSettings
+    ) -> list[TransformStamped]:
+        if result.instances and not result.header.frame_id:
+            self._complaints(
+                "frame_id", "images come without header.frame_id, so no TF is sent: set it in the driver"
+            )
+            return []
+        return transform_messages(result, bundle.tokens, settings.tf_prefix + self._prefix)
+
+    def send(self, parcels: Parcels) -> None:
+        """Hands over to DDS. TF first: who reacts to a pose finds its transform already there."""
+        if parcels.transforms:
+            self._tf.sendTransform(parcels.transforms)
+        for publisher, message in parcels.messages:
+            publisher.publish(message)
 
     def clear_markers(self) -> None:
         """Takes all markers off the display."""

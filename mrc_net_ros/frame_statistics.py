@@ -15,16 +15,17 @@ STAGES = (
     "conversion",
     "estimate",
     "publication",
+    "transport",
     "own work",
     "own work CPU",
     "latency",
     "age",
 )
 """Spans of time: in the inputs' callbacks, for each complete frame whether it is answered or dropped; from the image's
-arrival to its last partner's; from there to the start of work; messages to pictures; the network; messages out; ``own
-work`` is callbacks, conversion and publication of an answered frame, ``own work CPU`` the part of it that its two
-threads themselves ran; ``latency`` from the last partner to publication; ``age`` from the image's stamp to publication,
-in the node's clock."""
+arrival to its last partner's; from there to the start of work; messages to pictures; the network; poses to serialised
+messages; handing these to DDS; ``own work`` is callbacks, conversion and publication of an answered frame, ``own work
+CPU`` the part of it that its two threads themselves ran; ``latency`` from the last partner until all is handed over;
+``age`` from the image's stamp until then, in the node's clock."""
 
 
 class FrameStatistics:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from mrc_net_ros.camera import Camera, Job
@@ -87,8 +87,11 @@ class FrameWork:
                 camera.statistics.add_late_detections()
                 self._note_tracks(camera)
                 continue
-            camera.outputs.publish(result, self.bundle, settings)
-            self._count(one, result, estimated_s - estimate_started_s, publish_started)
+            parcels = camera.outputs.packed(result, self.bundle, settings)
+            publication, packed_s = thread_time() - publish_started, time.monotonic()
+            camera.outputs.send(parcels)
+            durations_s = {"estimate": estimated_s - estimate_started_s, "transport": time.monotonic() - packed_s}
+            self._count(one, result, publication, durations_s)
             published.append((camera, result))
         return published
 
@@ -150,24 +153,23 @@ class FrameWork:
         ]
 
     def _count(
-        self, one: _Begun, result: FrameResult, estimate_s: float, publish_started: ThreadTime
+        self, one: _Begun, result: FrameResult, publication: ThreadTime, durations_s: Mapping[str, float]
     ) -> None:
-        now, frame, camera = thread_time(), one.job.frame, one.job.camera
-        publication = now - publish_started
+        now_s, frame, camera = time.monotonic(), one.job.frame, one.job.camera
         own_work = frame.callbacks + one.conversion + publication
         for problem in result.problems:
             self._complaints(f"{camera.name} {problem.kind}", problem.text, problem.once)
             if problem.once:
                 camera.statistics.add_unknown_class(problem.kind.removeprefix("class "))
         durations_s = {
+            **durations_s,
             "wait for detections": frame.complete_at_s - frame.image_at_s,
             "wait for network": one.started_s - frame.complete_at_s,
             "conversion": one.conversion.wall_s,
-            "estimate": estimate_s,
             "publication": publication.wall_s,
             "own work": own_work.wall_s,
             "own work CPU": own_work.cpu_s,
-            "latency": now.wall_s - frame.complete_at_s,
+            "latency": now_s - frame.complete_at_s,
             "age": (self._now_ns() - stamp_ns(result.header.stamp)) / 1e9,
         }
         camera.statistics.add_frame(len(result.instances), result.dropped, durations_s)

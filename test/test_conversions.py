@@ -7,7 +7,9 @@ import math
 import node_harness as harness  # first: it sets ROS's environment
 import numpy as np
 import pytest
+from scipy.spatial.transform import Rotation
 from sensor_msgs.msg import CompressedImage
+from tf_transformations import quaternion_from_matrix
 from vision_msgs.msg import ObjectHypothesis, ObjectHypothesisWithPose
 
 from mrc_net_ros.conversions import (
@@ -18,6 +20,7 @@ from mrc_net_ros.conversions import (
     intrinsics,
     matrix_from_pose,
     pose_from_matrix,
+    quaternion_xyzw,
     rgb_from_compressed,
     rgb_from_image,
 )
@@ -45,6 +48,21 @@ def test_random_poses_come_back() -> None:
         matrix = np.eye(4)
         matrix[:3, :3], matrix[:3, 3] = rotation, rng.normal(size=3)
         np.testing.assert_allclose(matrix_from_pose(pose_from_matrix(matrix)), matrix, atol=1e-12)
+
+
+def test_quaternions_are_those_of_tf_transformations() -> None:
+    """Random rotations; none; half turns, where three of the four squares are zero or w is next to it."""
+    turns = [np.zeros(3), *(angle * axis for angle in (math.pi, math.pi - 1e-9, 3.0) for axis in np.eye(3))]
+    rotations = Rotation.concatenate([Rotation.random(500, random_state=3), Rotation.from_rotvec(turns)])
+    for matrix in rotations.as_matrix():
+        ours, theirs = np.array(quaternion_xyzw(matrix)), quaternion_from_matrix(matrix)
+        assert ours[3] >= 0.0
+        assert min(np.abs(ours - theirs).max(), np.abs(ours + theirs).max()) < 1e-14
+
+
+def test_a_rotation_of_few_digits_gives_a_unit_quaternion() -> None:
+    matrix = Rotation.random(random_state=1).as_matrix().astype(np.float16)
+    assert math.hypot(*quaternion_xyzw(matrix)) == pytest.approx(1.0, abs=1e-12)
 
 
 def test_float32_matrix_gives_proper_fields() -> None:

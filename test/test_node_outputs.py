@@ -180,6 +180,7 @@ def test_diagnostics_tell_times_drops_and_who_cannot_be_heard(rig: harness.Rig) 
         "conversion",
         "estimate",
         "publication",
+        "transport",
         "own work",
         "own work CPU",
         "latency",

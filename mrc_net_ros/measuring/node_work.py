@@ -20,7 +20,7 @@ from mrc_net_ros.measuring.restamped import RestampedFrames
 from mrc_net_ros.qos import RESULTS
 
 NAMESPACE = "/node_work"
-PARTS = ("callbacks", "conversion", "publication", "own work", "own work CPU")
+PARTS = ("callbacks", "conversion", "publication", "own work", "own work CPU", "transport")
 """Of the node's diagnostics. The first is over all complete frames, the others over those that were answered."""
 WARM_UP_FRAMES = 10
 ANSWER_TIMEOUT_S = 60.0

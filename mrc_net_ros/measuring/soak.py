@@ -24,7 +24,7 @@ from mrc_net_ros.measuring.restarts import Restarter
 from mrc_net_ros.process_memory import resident_memory_mb
 
 NAMESPACE = "/soak"
-PASS_STAGES = ("conversion", "estimate", "publication")
+PASS_STAGES = ("conversion", "estimate", "publication", "transport")
 """What the node's thread does for a frame, one after the other."""
 WARM_UP = 0.2
 """Share of the overload in which caches fill; memory and inference time are judged after it."""
