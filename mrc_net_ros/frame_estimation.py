@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from sensor_msgs.msg import CompressedImage
 from std_msgs.msg import Header
 
-from mrc_core.inference import Detection, Followed, PoseEstimate
+from mrc_core.inference import Detection, Followed, Picture, PoseEstimate
 from mrc_net_ros.conversions import detection_from_message
 from mrc_net_ros.images import rgb_from_compressed, rgb_from_image
 from mrc_net_ros.parameters import NodeSettings
@@ -44,7 +44,7 @@ class Estimator(Protocol):
     def class_ids(self) -> list[str]: ...
 
     def estimate_batch(
-        self, frames: Sequence[tuple[NDArray[np.uint8], NDArray[np.float64], Sequence[Detection]]]
+        self, frames: Sequence[tuple[Picture, NDArray[np.float64], Sequence[Detection]]]
     ) -> list[list[PoseEstimate]]: ...
 
 
@@ -53,7 +53,7 @@ class Follower(Protocol):
 
     def follow_batch(
         self,
-        frames: Sequence[tuple[NDArray[np.uint8], NDArray[np.float64], Sequence[Followed]]],
+        frames: Sequence[tuple[Picture, NDArray[np.float64], Sequence[Followed]]],
         rounds: int | None = None,
     ) -> list[list[Followed | None]]: ...
 
@@ -100,7 +100,7 @@ PoseStep = Callable[[Header, list[Instance]], list[Instance]]
 def prepare(
     frame: Frame, class_ids: Sequence[str], settings: NodeSettings, models: CameraModels
 ) -> PreparedFrame:
-    """The picture without distortion, its intrinsics and all usable detections, ``max_detections`` at most.
+    """The picture, its intrinsics and all usable detections, ``max_detections`` at most.
 
     Args:
         models: of this frame's camera.
@@ -113,7 +113,7 @@ def prepare(
     raw = rgb_from_compressed(image) if is_compressed else rgb_from_image(image, settings.white_16bit)
     size = (int(raw.shape[0]), int(raw.shape[1]))
     camera = models.find(frame.camera_info, size, settings.rectified)
-    prepared = PreparedFrame(image.header, camera.undistorted(raw), camera, [], [])
+    prepared = PreparedFrame(image.header, raw, camera, [], [])
     received = _detections(frame, size, frozenset(class_ids), settings, prepared)
     inside = camera.undistorted_boxes([detection.box_xyxy_px for detection in received])
     for detection, box in zip(received, inside):
@@ -175,7 +175,7 @@ def estimate_together(
 def _detected(frames: Sequence[PreparedFrame], estimator: Estimator) -> Sequence[Sequence[PoseEstimate]]:
     if not any(frame.detections for frame in frames):
         return [()] * len(frames)
-    return estimator.estimate_batch([(frame.rgb, frame.K, frame.detections) for frame in frames])
+    return estimator.estimate_batch([(frame.picture, frame.K, frame.detections) for frame in frames])
 
 
 def _followed(
@@ -184,7 +184,7 @@ def _followed(
     if follower is None or not any(frame.plan.following for frame in frames):
         return [()] * len(frames)
     known = [[t.predicted(stamp_ns(frame.header.stamp)) for t in frame.plan.following] for frame in frames]
-    return follower.follow_batch([(f.rgb, f.K, own) for f, own in zip(frames, known)], rounds)
+    return follower.follow_batch([(f.picture, f.K, own) for f, own in zip(frames, known)], rounds)
 
 
 def finish(

@@ -31,7 +31,7 @@ class OverlayPainter:
         estimates = [instance.estimate for instance in result.instances]
         frame = result.frame
         picture = draw_overlay(
-            frame.rgb, frame.K, estimates, self._renderer, self._index, device=self._device
+            frame.camera.undistorted(frame.rgb), frame.K, estimates, self._renderer, self._index, device=self._device
         )
         return image_message(result.header, picture)
 

@@ -12,6 +12,7 @@ from geometry_msgs.msg import Pose
 from numpy.typing import NDArray
 from std_msgs.msg import Header
 
+from mrc_core.geometry.lens_map import DistortedImage
 from mrc_core.inference import Detection, PoseEstimate
 from mrc_net_ros.conversions import pose_from_matrix
 from mrc_net_ros.rectification import Box, CameraModel
@@ -58,9 +59,9 @@ class PreparedFrame:
 
     Args:
         header: the image's.
-        rgb: (H, W, 3), uint8, without lens distortion.
-        camera: what was taken out of the image.
-        detections: with boxes in ``rgb``'s pixels.
+        rgb: (H, W, 3), uint8, as it was received.
+        camera: of it; tells what its lens has done.
+        detections: with boxes in the pixels of the image without distortion.
         boxes_px: the same boxes in the pixels of the image as it was received.
         dropped: detections that were left out, counted by reason.
         plan: what tracks do in it.
@@ -77,8 +78,13 @@ class PreparedFrame:
 
     @property
     def K(self) -> NDArray[np.float64]:
-        """(3, 3), of ``rgb``."""
+        """(3, 3), of the image without distortion."""
         return self.camera.K
+
+    @property
+    def picture(self) -> NDArray[np.uint8] | DistortedImage:
+        """For the network."""
+        return self.camera.picture(self.rgb)
 
     @property
     def scores(self) -> list[float]:

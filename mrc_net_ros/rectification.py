@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sensor_msgs.msg import CameraInfo
 
+from mrc_core.geometry.lens_map import DistortedImage, LensMap
 from mrc_net_ros.conversions import LEAST_SIDE_PX, check_overlap, intrinsics
 from mrc_net_ros.unusable_input import UnusableInput
 
@@ -58,6 +59,13 @@ class CameraModel:
         if self.coefficients is None:
             return rgb
         return np.asarray(cv2.remap(rgb, *self._maps, cv2.INTER_LINEAR), dtype=np.uint8)  # type: ignore[arg-type]
+
+    def picture(self, rgb: NDArray[np.uint8]) -> NDArray[np.uint8] | DistortedImage:
+        """The image (H, W, 3) as the network is given it: distortion is taken out of its crops alone.
+
+        For a few objects that is less work than ``undistorted``, and pixels are interpolated once and not twice.
+        """
+        return rgb if self.coefficients is None else DistortedImage(rgb, self._lens)
 
     def undistorted_box(self, box: Box) -> Box:
         """``undistorted_boxes`` of one; raises what that returns."""
@@ -142,6 +150,10 @@ class CameraModel:
         found = self.distorted_points(_border(left, top, right, bottom))
         (left, top), (right, bottom) = found.min(axis=0).tolist(), found.max(axis=0).tolist()
         return left, top, right, bottom
+
+    @cached_property
+    def _lens(self) -> LensMap:
+        return LensMap.measured(self.distorted_points, self.image_size)
 
     @cached_property
     def _maps(self) -> tuple[NDArray[np.generic], NDArray[np.generic]]:

@@ -8,8 +8,11 @@ import cv2
 import node_harness as harness  # first: it sets ROS's environment
 import numpy as np
 import pytest
+import torch
 from sensor_msgs.msg import CameraInfo, Image
 
+from mrc_core.geometry.lens_map import LensMap
+from mrc_core.inference.crops import extract_crops, image_to_tensor
 from mrc_net_ros.images import BAYER_ENCODINGS, rgb_from_image
 from mrc_net_ros.rectification import CameraModel, CameraModels, camera_model
 from mrc_net_ros.unusable_input import UnusableInput
@@ -80,6 +83,64 @@ def test_a_dot_in_the_raw_image_is_where_its_3d_point_is_in_the_undistorted_one(
         rows, columns = np.indices(weights.shape)
         centre = np.array([(weights * columns).sum(), (weights * rows).sum()]) / weights.sum()
         assert np.abs(centre - _pinhole(camera.K, point[None])[0]).max() < 0.35
+
+
+@pytest.mark.parametrize("model", LENSES)
+def test_a_dot_in_the_raw_image_is_where_the_crops_intrinsics_say(model: str) -> None:
+    """Of crops that are taken straight out of the distorted image, shrunk by the crop or not."""
+    info = _info(model)
+    camera = camera_model(info, harness.SIZE, rectified=False)
+    rows, columns = np.indices(harness.SIZE)
+    grid = np.arange(128.0)
+    for point in _points(6):
+        at, true = _seen(info, point)[0], _pinhole(camera.K, point[None])[0]
+        dot = np.exp(-((columns - at[0]) ** 2 + (rows - at[1]) ** 2) / (2 * 4.0**2))
+        image = torch.from_numpy(dot).float().expand(3, -1, -1)
+        for side in (70.0, 200.0):
+            left, top = true - side * np.array([0.6, 0.45])
+            box = torch.tensor([[left, top, left + side, top + side]], dtype=torch.float32)
+            lens = camera.picture(np.zeros((*harness.SIZE, 3), np.uint8)).lens  # type: ignore[union-attr]
+            crop, matrix = extract_crops(image, torch.from_numpy(camera.K), box, 128, lens=lens)
+            grey = crop[0, 0].double().numpy()
+            centre = np.array([(grey * grid).sum(), (grey.T * grid).sum()]) / grey.sum()
+            expected = _pinhole(matrix[0].double().numpy(), point[None])[0]
+            # the lens presses the dot out of shape, and its middle moves a little: in image pixels
+            assert np.abs(centre - expected).max() * (1.5 * side / 128) < 0.2
+
+
+@pytest.mark.parametrize("model", LENSES)
+def test_crops_are_those_of_the_undistorted_image(model: str) -> None:
+    """But sharper: a smooth picture differs by little; beyond the undistorted image both are black."""
+    camera = camera_model(_info(model), harness.SIZE, rectified=False)
+    rng = np.random.default_rng(7)
+    coarse = rng.integers(0, 255, (24, 32, 3), dtype=np.uint8)
+    rgb = cv2.resize(coarse, (harness.SIZE[1], harness.SIZE[0]), interpolation=cv2.INTER_CUBIC)
+    boxes = torch.tensor([[300.0, 200.0, 380.0, 260.0], [-30.0, 300.0, 120.0, 520.0], [420.0, 20.0, 660.0, 260.0]])
+    matrix, cpu = torch.from_numpy(camera.K), torch.device("cpu")
+    lens = camera.picture(rgb).lens  # type: ignore[union-attr]
+    direct, _ = extract_crops(image_to_tensor(rgb, cpu), matrix, boxes, 128, lens=lens)
+    undistorted = image_to_tensor(camera.undistorted(rgb), cpu)
+    detour, _ = extract_crops(undistorted, matrix, boxes, 128)
+    left_alone, _ = extract_crops(image_to_tensor(rgb, cpu), matrix, boxes, 128)
+    assert float((direct - detour)[:, :3].abs().mean()) < 0.002
+    assert float((direct - detour)[:, :3].abs().quantile(0.99)) < 0.02
+    assert float((left_alone - detour)[:, :3].abs().mean()) > 0.01
+    assert bool((direct[1, :3, :, :20] == 0).all())
+
+
+def test_a_map_of_a_lens_is_the_lens() -> None:
+    """Between its nodes as well, up to the image's rim."""
+    rng = np.random.default_rng(11)
+    for model in LENSES:
+        camera = camera_model(_info(model), harness.SIZE, rectified=False)
+        lens = LensMap.measured(camera.distorted_points, harness.SIZE)
+        x, y = rng.uniform(0, 639, (1, 50)), rng.uniform(0, 479, (1, 40))
+        moved = lens.displacement_at(torch.from_numpy(x).float(), torch.from_numpy(y).float())[0].double().numpy()
+        columns, rows = np.meshgrid(x[0], y[0])
+        points = np.stack([columns, rows], axis=-1)
+        true = camera.distorted_points(points.reshape(-1, 2)).reshape(points.shape) - points
+        assert np.abs(true).max() > 5.0
+        assert np.abs(moved.transpose(1, 2, 0) - true).max() < 0.01, model
 
 
 @pytest.mark.parametrize("model", LENSES)

@@ -308,7 +308,7 @@ def test_a_distorted_raw_image_and_its_boxes_are_undistorted(
     (pose,) = raw_rig.answer(head).poses
     camera = camera_model(harness.camera_info(head, distortion=lens), harness.SIZE, rectified=False)
     seen = Detection(class_id, camera.undistorted_box(BOXES[1]), 0.9)
-    (expected,) = estimator.estimate(camera.undistorted(rgb), harness.K, [seen])
+    (expected,) = estimator.estimate(camera.picture(rgb), harness.K, [seen])
     np.testing.assert_allclose(matrix_from_pose(pose.pose.pose), expected.cam_from_obj, atol=1e-4)
     # the box in the message is the one that came, in the raw image's pixels
     assert (pose.bbox.size_x, pose.bbox.size_y) == (BOXES[1][2] - BOXES[1][0], BOXES[1][3] - BOXES[1][1])

@@ -15,11 +15,17 @@ from mrc_core.geometry.cameras import (
     transform_boxes,
 )
 from mrc_core.geometry.crop_sampling import sample_crops, supersampling
+from mrc_core.geometry.lens_map import LensMap
 from mrc_core.model.conventions import OURS, Conventions
 
 
 def extract_crops(
-    image: Tensor, K: Tensor, box_xyxy_px: Tensor, crop_size: int, conventions: Conventions = OURS
+    image: Tensor,
+    K: Tensor,
+    box_xyxy_px: Tensor,
+    crop_size: int,
+    conventions: Conventions = OURS,
+    lens: LensMap | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Square crops (B, 4, S, S) around boxes, RGB and the box map, and their intrinsics (B, 3, 3).
 
@@ -28,6 +34,7 @@ def extract_crops(
         K: (3, 3), pixel centres at integers.
         box_xyxy_px: (B, 4).
         conventions: those of the network that reads the crops.
+        lens: of an image with distortion; K and boxes are those of the image without, and so are the crops.
 
     Where a crop shrinks the image by a factor of n, n x n samples are averaged for each pixel. n depends on the box
     alone, so that a crop is the same whatever else is in the frame.
@@ -40,7 +47,7 @@ def extract_crops(
     rgb = image.new_empty(len(box), 3, crop_size, crop_size)
     for count in sorted(set(samples)):
         rows = [i for i, n in enumerate(samples) if n == count]
-        rgb[rows] = sample_crops(image, torch.linalg.inv(to_pixels[rows]), crop_size, count)
+        rgb[rows] = sample_crops(image, torch.linalg.inv(to_pixels[rows]), crop_size, count, lens)
     box_px = transform_boxes(to_crop, box)
     if conventions.box_map == "rounded":
         boxes = rounded_box_map(box_px + 0.5, crop_size, BOX_MAP_GROWTH)

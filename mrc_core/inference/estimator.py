@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mrc_core.geometry.lens_map import DistortedImage
 from mrc_core.inference.bundle import Bundle
 from mrc_core.inference.crops import check_intrinsics, extract_crops, image_to_tensor
 from mrc_core.inference.render_look import renderer_for
@@ -21,6 +22,7 @@ from mrc_core.model.two_stage import CropRenderer, Crops, Refinement, TwoStage
 
 LARGEST_PX = 1e5  # of a box's coordinates; beyond, float32 has no pixels left
 Precision = Literal["fp32", "bf16", "fp16"]
+Picture = np.ndarray | DistortedImage
 
 
 @dataclass(frozen=True)
@@ -123,13 +125,13 @@ class PoseEstimator:
         return cls(bundle, renderer_for(bundle, renderer, device), target, chosen, turns)
 
     def estimate(
-        self, image_rgb_uint8: np.ndarray, K: np.ndarray, detections: Sequence[Detection]
+        self, image_rgb_uint8: Picture, K: np.ndarray, detections: Sequence[Detection]
     ) -> list[PoseEstimate]:
         """Poses of all detections of a frame in one pass: one for each, in the same order.
 
         Args:
-            image_rgb_uint8: (H, W, 3).
-            K: (3, 3), pixel centres at integers, of the undistorted image.
+            image_rgb_uint8: (H, W, 3); or as a `DistortedImage`, which the crops are undistorted out of.
+            K: (3, 3), pixel centres at integers, of the undistorted image, as the detections' boxes.
 
         Raises:
             ValueError: an unknown class, a box that is empty, NaN or outside of the image, a bad image or K.
@@ -138,7 +140,7 @@ class PoseEstimator:
 
     @torch.inference_mode()
     def estimate_batch(
-        self, frames: Sequence[tuple[np.ndarray, np.ndarray, Sequence[Detection]]]
+        self, frames: Sequence[tuple[Picture, np.ndarray, Sequence[Detection]]]
     ) -> list[list[PoseEstimate]]:
         """`estimate` for several cameras' frames (image, K, detections), in one pass."""
         crops = self.crop(frames)
@@ -161,7 +163,7 @@ class PoseEstimator:
 
     @torch.inference_mode()
     def refine(
-        self, image_rgb_uint8: np.ndarray, K: np.ndarray, poses: Sequence[PoseEstimate]
+        self, image_rgb_uint8: Picture, K: np.ndarray, poses: Sequence[PoseEstimate]
     ) -> list[PoseEstimate]:
         """Stage 2 alone, from given poses: one more round, or the next frame of a tracked object.
 
@@ -200,19 +202,20 @@ class PoseEstimator:
         judged = self._uncertainty.of_tracked(mask_logit, output, object_index, refined, rounds)
         return _estimates(detections, refined, *judged)
 
-    def crop(self, frames: Sequence[tuple[np.ndarray, np.ndarray, Sequence[Detection]]]) -> Crops | None:
+    def crop(self, frames: Sequence[tuple[Picture, np.ndarray, Sequence[Detection]]]) -> Crops | None:
         """The crops of all detections of all frames, or None where there is none."""
         images, matrices, indices = [], [], []
-        for image_rgb_uint8, K, detections in frames:
-            image = image_to_tensor(image_rgb_uint8, self.device)
+        for picture, K, detections in frames:
+            rgb, lens = (picture.rgb, picture.lens) if isinstance(picture, DistortedImage) else (picture, None)
+            image = image_to_tensor(rgb, self.device)
             matrix = check_intrinsics(torch.as_tensor(np.asarray(K, dtype=np.float64)))
             if not detections:
                 continue
             boxes = torch.tensor([self._checked_box(d, image.shape[-2:]) for d in detections])
-            rgb, K_crop = extract_crops(
-                image, matrix, boxes, self.two_stage.codec.crop_size, self.bundle.conventions
+            crop, K_crop = extract_crops(
+                image, matrix, boxes, self.two_stage.codec.crop_size, self.bundle.conventions, lens
             )
-            images.append(rgb)
+            images.append(crop)
             matrices.append(K_crop)
             indices += [self._index[d.class_id] for d in detections]
         if not images:

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from mrc_core.inference.estimator import LARGEST_PX, PoseEstimate, PoseEstimator
+from mrc_core.inference.estimator import LARGEST_PX, Picture, PoseEstimate, PoseEstimator
 from mrc_core.inference.kept_render import Box, KeptRender
 from mrc_core.model.pyramid import Pyramid
 from mrc_core.model.two_stage import Crops, Refinement
@@ -91,21 +91,21 @@ class PoseFollower:
         """How many objects were rendered, and for how many a kept render served."""
 
     def follow(
-        self, image_rgb_uint8: np.ndarray, K: np.ndarray, known: Sequence[Followed], rounds: int | None = None
+        self, image_rgb_uint8: Picture, K: np.ndarray, known: Sequence[Followed], rounds: int | None = None
     ) -> list[Followed | None]:
         """`follow_batch` for one frame."""
         return self.follow_batch([(image_rgb_uint8, K, known)], rounds)[0]
 
     @torch.inference_mode()
     def follow_batch(
-        self, frames: Sequence[tuple[np.ndarray, np.ndarray, Sequence[Followed]]], rounds: int | None = None
+        self, frames: Sequence[tuple[Picture, np.ndarray, Sequence[Followed]]], rounds: int | None = None
     ) -> list[list[Followed | None]]:
         """Each object where it is in the next image, in the same order; None where it has left the image.
 
         Of a calibrated bundle the scores say whether the poses are right now; else they stay as they were given.
 
         Args:
-            frames: of each the image (H, W, 3) uint8 RGB, its K (3, 3) and what is followed in it.
+            frames: of each the image and its K (3, 3), as for `PoseEstimator.estimate`, and what is followed in it.
             rounds: how often stage 2 runs for each object, each time from what it said before; all but the first
                 render anew. None: once where a kept render serves again, else as often as for a detected pose.
 
@@ -146,7 +146,7 @@ class PoseFollower:
         return x0, y0, x1, y1
 
     def _starts(
-        self, frame: int, image: np.ndarray, K: np.ndarray, known: Sequence[Followed], rounds: int | None
+        self, frame: int, image: Picture, K: np.ndarray, known: Sequence[Followed], rounds: int | None
     ) -> list[_Start]:
         matrix, size = np.asarray(K, dtype=np.float64), (image.shape[0], image.shape[1])
         starts = []

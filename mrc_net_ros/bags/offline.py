@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from mrc_core.inference import Detection, Followed, PoseEstimate, PoseEstimator, PoseFollower
+from mrc_core.inference import Detection, Followed, Picture, PoseEstimate, PoseEstimator, PoseFollower
 from mrc_net_ros.bags.answers import Answer
 from mrc_net_ros.bags.replay import ReplayedFrame
 from mrc_net_ros.frame_estimation import Estimator, Follower, FrameTracker, PoseStep, estimate_frame
@@ -118,7 +118,7 @@ class _Timed:
         return self._estimator.class_ids
 
     def estimate_batch(
-        self, frames: Sequence[tuple[NDArray[np.uint8], NDArray[np.float64], Sequence[Detection]]]
+        self, frames: Sequence[tuple[Picture, NDArray[np.float64], Sequence[Detection]]]
     ) -> list[list[PoseEstimate]]:
         started_s = time.perf_counter()
         estimates = self._estimator.estimate_batch(frames)
@@ -139,7 +139,7 @@ class _TimedFollower:
 
     def follow_batch(
         self,
-        frames: Sequence[tuple[NDArray[np.uint8], NDArray[np.float64], Sequence[Followed]]],
+        frames: Sequence[tuple[Picture, NDArray[np.float64], Sequence[Followed]]],
         rounds: int | None = None,
     ) -> list[list[Followed | None]]:
         started_s = time.perf_counter()
