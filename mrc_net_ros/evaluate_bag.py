@@ -8,6 +8,7 @@ is played through live topics.
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -39,6 +40,8 @@ from mrc_net_ros.parameters import NodeSettings, ParameterError, check_class_map
 
 SHEET_PICTURES = 6
 PAGE_PICTURES = 4
+MOST_DOMAIN = 232
+"""Higher ones have no ports in DDS."""
 SHORT_COLUMNS = ("object", "true", "missed", "judged", "right %", "rot °", "p90 °", "mm", "p90 mm")
 """Of ``page.object_rows``, for a terminal of 80 columns."""
 
@@ -124,8 +127,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def run(options: argparse.Namespace) -> int:
     """Evaluates with parsed options. Raises what ``main`` reports."""
-    if options.rate <= 0.0:
-        raise BagError("--rate must be positive")
+    if not (math.isfinite(options.rate) and options.rate > 0.0):
+        raise BagError(f"--rate is {options.rate:g}: it must be a positive number")
+    if options.domain is not None and not 0 <= options.domain <= MOST_DOMAIN:
+        raise BagError(f"--domain is {options.domain}: a ROS_DOMAIN_ID is from 0 to {MOST_DOMAIN}")
     selection = Selection(
         options.start, options.duration, options.every, options.frames, options.detections_every
     )
@@ -144,7 +149,7 @@ def run(options: argparse.Namespace) -> int:
     check_class_map(settings.class_map, bundle.class_ids)
     truth = choose_truth(options.gt, options.gt_class, recording, topics, bundle.class_ids)
     judges = {entry.class_id: ObjectJudge(entry.mesh, entry.symmetries) for entry in bundle.objects}
-    options.output.mkdir(parents=True, exist_ok=True)
+    _make_folder(options.output)
     replay = Replay(recording, topics, settings, selection)
     source = _source(options, values, settings, recording, topics, replay)
     video = VideoWriter(options.output / "overlay", _rate_hz(recording, topics, options.every))
@@ -173,6 +178,15 @@ def run(options: argparse.Namespace) -> int:
         options.output / "report.html", summary, timing, shown, video.path.name if video.path else None
     )
     return _print_ending(summary, timing, options.output)
+
+
+def _make_folder(path: Path) -> None:
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BagError(
+            f"--output '{path}' cannot be made a folder ({error.strerror}): name one that can be written"
+        ) from error
 
 
 def _source(
@@ -253,6 +267,10 @@ def _print_ending(summary: dict[str, Any], timing: dict[str, Any], output: Path)
         frames = summary["frames"]
         reasons = [*frames["not_joined"], *frames["not_answered"]]
         reasons += [one["example"] for one in summary["detections"]["left_out"].values()]
+        if not frames["selected"]:
+            reasons = [
+                f"none of the bag's {frames['images_read']} images was selected: see --start, --duration and --every"
+            ]
         print(f"evaluate_bag: no pose came: {'; '.join(reasons) or 'no detections'}", file=sys.stderr)
         return 1
     return 0

@@ -6,6 +6,7 @@ Messages are published as they were recorded, stamps included, with the time bet
 from __future__ import annotations
 
 import argparse
+import math
 import signal
 import sys
 import threading
@@ -69,8 +70,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             options.clock,
             options.start,
         )
-        if options.rate <= 0.0 or options.start < 0.0 or options.delay < 0.0:
-            raise BagError("--rate must be positive, --start and --delay must not be negative")
+        if not (math.isfinite(options.rate) and options.rate > 0.0):
+            raise BagError(f"--rate is {options.rate:g}: it must be positive")
+        if not all(math.isfinite(value) and value >= 0.0 for value in (options.start, options.delay)):
+            raise BagError("--start and --delay must be numbers of seconds that are not negative")
         recording = Recording(options.bag)
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: stop.set())

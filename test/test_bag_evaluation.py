@@ -190,6 +190,12 @@ def _without(written: Sequence[bags.Written], topic: str) -> list[bags.Written]:
         (["--param", "colour:=red"], "there is no parameter 'colour'"),
         (["--param", "bundle:=x"], "it has an option of its own, --bundle"),
         (["--every", "0"], "--every and --frames must be at least 1"),
+        (["--detections-every", "0"], "--detections-every must be at least 1"),
+        (["--start", "nan"], "--start is nan: it must be"),
+        (["--duration", "nan"], "--duration is nan: it must be a positive number of seconds"),
+        (["--rate", "inf"], "--rate is inf: it must be a positive number"),
+        (["--domain", "233"], "--domain is 233: a ROS_DOMAIN_ID is from 0 to 232"),
+        (["--output", "/dev/null/out"], "--output '/dev/null/out' cannot be made a folder (Not a directory)"),
         (["--bundle", "/no/bundle"], "/no/bundle"),
     ],
 )
@@ -208,6 +214,13 @@ def test_what_cannot_be_used_gives_one_line(
     assert said.count("\n") == 1
 
 
+def test_a_selection_without_images_says_so(
+    bag: Path, tiny_bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(bag, tiny_bundle, tmp_path / "out", "--no-video", "--start", "50") == 1
+    assert f"no pose came: none of the bag's {FRAMES} images was selected: see --start" in capsys.readouterr().err
+
+
 def test_bags_that_cannot_be_used_give_one_line(
     scene: bags.Scene, tiny_bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -223,6 +236,9 @@ def test_bags_that_cannot_be_used_give_one_line(
         bags.write_bag(
             tmp_path / "blind", _without(written, bags.INFO)
         ).name: "no camera info of the image's frame_id",
+        bags.write_bag(
+            tmp_path / "undetected", _without(written, bags.DETECTIONS)
+        ).name: "no detections with the image's stamp",
     }
     for name, expected in cases.items():
         assert run(tmp_path / name, tiny_bundle, tmp_path / "out", "--no-video") == 1

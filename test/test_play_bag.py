@@ -156,7 +156,9 @@ def test_what_cannot_be_played_gives_one_line(
 ) -> None:
     for arguments, expected in (
         ([str(tmp_path / "nothing")], "there is no bag"),
-        ([str(bag), "--rate", "0"], "--rate must be positive"),
+        ([str(bag), "--rate", "0"], "--rate is 0: it must be positive"),
+        ([str(bag), "--rate", "nan"], "--rate is nan: it must be positive"),
+        ([str(bag), "--delay", "inf"], "--start and --delay must be numbers of seconds"),
         ([str(bag), "--remap", "/info"], "must be written as OLD:=NEW"),
     ):
         assert main(arguments) == 1
