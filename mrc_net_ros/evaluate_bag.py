@@ -12,6 +12,7 @@ import math
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
 from mrc_core.inference import Bundle
@@ -177,16 +178,16 @@ def run(options: argparse.Namespace) -> int:
     write_page(
         options.output / "report.html", summary, timing, shown, video.path.name if video.path else None
     )
-    return _print_ending(summary, timing, options.output)
+    return _print_ending(summary, timing, options.output, video.path is not None)
 
 
 def _make_folder(path: Path) -> None:
     try:
         path.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=path):  # told now, not after an hour of work
+            pass
     except OSError as error:
-        raise BagError(
-            f"--output '{path}' cannot be made a folder ({error.strerror}): name one that can be written"
-        ) from error
+        raise BagError(f"--output '{path}' is no folder that can be written ({error.strerror})") from error
 
 
 def _source(
@@ -248,7 +249,7 @@ def _timing(
     }
 
 
-def _print_ending(summary: dict[str, Any], timing: dict[str, Any], output: Path) -> int:
+def _print_ending(summary: dict[str, Any], timing: dict[str, Any], output: Path, with_video: bool) -> int:
     from rich.console import Console
     from rich.table import Table
 
@@ -262,7 +263,7 @@ def _print_ending(summary: dict[str, Any], timing: dict[str, Any], output: Path)
         for cells in object_rows(summary):
             by_object.add_row(*cells)
         console.print(by_object)
-    print(f"Report, tables and video: {output}")
+    print(f"{'Report, tables and video' if with_video else 'Report and tables'}: {output}")
     if summary["poses"]["count"] == 0:
         frames = summary["frames"]
         reasons = [*frames["not_joined"], *frames["not_answered"]]

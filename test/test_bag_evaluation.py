@@ -70,6 +70,7 @@ def test_a_known_offset_gives_the_known_error(bag: Path, tiny_bundle: Path, tmp_
     report = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert "4.0 mm" in report
     assert report.count("data:image/jpeg") == FRAMES
+    assert "the whole bag" in report
     assert (tmp_path / "overlay.mp4").stat().st_size > 1000
     assert (tmp_path / "contact_sheet.png").is_file()
     timing = json.loads((tmp_path / "timing.json").read_text(encoding="utf-8"))
@@ -138,6 +139,9 @@ def test_the_selection_and_by_order_truth_keep_the_images_numbers(
     assert summary["errors"]["all"]["translation_error_mm"]["p90"] == pytest.approx(4.0, abs=0.01)
     assert run(bag, tiny_bundle, tmp_path, "--no-video", "--every", "2", "--duration", "0.2") == 0
     assert summary_of(tmp_path)["frames"]["selected"] == 1
+    report = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "for 0.2 s, one of 2 images" in report
+    assert "tracking: off" in report
 
 
 def test_lost_and_left_out_are_counted_with_their_reason(
@@ -195,7 +199,8 @@ def _without(written: Sequence[bags.Written], topic: str) -> list[bags.Written]:
         (["--duration", "nan"], "--duration is nan: it must be a positive number of seconds"),
         (["--rate", "inf"], "--rate is inf: it must be a positive number"),
         (["--domain", "233"], "--domain is 233: a ROS_DOMAIN_ID is from 0 to 232"),
-        (["--output", "/dev/null/out"], "--output '/dev/null/out' cannot be made a folder (Not a directory)"),
+        (["--output", "/dev/null/out"], "--output '/dev/null/out' is no folder that can be written (Not a d"),
+        (["--output", "/proc"], "--output '/proc' is no folder that can be written"),
         (["--bundle", "/no/bundle"], "/no/bundle"),
     ],
 )

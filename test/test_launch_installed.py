@@ -77,7 +77,7 @@ def installed(tmp_path: Path) -> dict[str, str]:
         (
             "evaluate_bag",
             [f"bag:={ROOT}/demo/bag", "frames:=2", "no_video:=true", "param:=max_detections:=2"],
-            ["Report, tables and video"],
+            ["Report and tables: "],
         ),
     ],
 )
