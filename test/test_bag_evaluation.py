@@ -193,6 +193,7 @@ def _without(written: Sequence[bags.Written], topic: str) -> list[bags.Written]:
         (["--param", "sync_slop_s:=7"], "'sync_slop_s' is 7.0, but must be from 0.0 to 1.0"),
         (["--param", "colour:=red"], "there is no parameter 'colour'"),
         (["--param", "bundle:=x"], "it has an option of its own, --bundle"),
+        (["--param", "cameras:=[left]"], "--param cameras: leave it out, one camera is evaluated"),
         (["--every", "0"], "--every and --frames must be at least 1"),
         (["--detections-every", "0"], "--detections-every must be at least 1"),
         (["--start", "nan"], "--start is nan: it must be"),
