@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -12,6 +13,7 @@ from mrc_net_ros.frame_statistics import FrameStatistics
 from mrc_net_ros.loaded_bundle import LoadedBundle
 from mrc_net_ros.rectification import CameraModels
 from mrc_net_ros.stable_symmetry import StableSymmetry
+from mrc_net_ros.starvation import RefusalWatch
 from mrc_net_ros.synchroniser import Frame
 from mrc_net_ros.tracker import Tracker
 
@@ -35,8 +37,22 @@ class Camera:
     """None without tracking."""
     trouble: str = ""
     """Why no frame of it is complete, as it was last found; empty: nothing."""
+    refusal: str = ""
+    """Why complete frames of it come to nothing; empty: they do not."""
     overlay_at_s: float = 0.0
     """When [s, monotonic] the last overlay was drawn."""
+
+    _refusals: RefusalWatch = field(default_factory=RefusalWatch)
+
+    def look_for_trouble(self) -> None:
+        """Finds out why nothing comes out. Ask about once a second."""
+        if self.inputs is None:
+            return
+        dropped = self.statistics.dropped_frames
+        self.trouble = self.inputs.trouble()
+        self.refusal = self._refusals.trouble(
+            self.statistics.frames, dropped["refused"] + dropped["error"], time.monotonic()
+        )
 
     def start_over(self, bundle: LoadedBundle, tracking: str) -> None:
         """Forgets the poses of former frames; ``tracking`` as the node's parameter."""

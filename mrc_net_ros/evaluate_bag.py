@@ -8,9 +8,11 @@ is played through live topics.
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
 from mrc_core.inference import Bundle
@@ -39,6 +41,8 @@ from mrc_net_ros.parameters import NodeSettings, ParameterError, check_class_map
 
 SHEET_PICTURES = 6
 PAGE_PICTURES = 4
+MOST_DOMAIN = 232
+"""Higher ones have no ports in DDS."""
 SHORT_COLUMNS = ("object", "true", "missed", "judged", "right %", "rot °", "p90 °", "mm", "p90 mm")
 """Of ``page.object_rows``, for a terminal of 80 columns."""
 
@@ -124,8 +128,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def run(options: argparse.Namespace) -> int:
     """Evaluates with parsed options. Raises what ``main`` reports."""
-    if options.rate <= 0.0:
-        raise BagError("--rate must be positive")
+    if not (math.isfinite(options.rate) and options.rate > 0.0):
+        raise BagError(f"--rate is {options.rate:g}: it must be a positive number")
+    if options.domain is not None and not 0 <= options.domain <= MOST_DOMAIN:
+        raise BagError(f"--domain is {options.domain}: a ROS_DOMAIN_ID is from 0 to {MOST_DOMAIN}")
     selection = Selection(
         options.start, options.duration, options.every, options.frames, options.detections_every
     )
@@ -144,7 +150,7 @@ def run(options: argparse.Namespace) -> int:
     check_class_map(settings.class_map, bundle.class_ids)
     truth = choose_truth(options.gt, options.gt_class, recording, topics, bundle.class_ids)
     judges = {entry.class_id: ObjectJudge(entry.mesh, entry.symmetries) for entry in bundle.objects}
-    options.output.mkdir(parents=True, exist_ok=True)
+    _make_folder(options.output)
     replay = Replay(recording, topics, settings, selection)
     source = _source(options, values, settings, recording, topics, replay)
     video = VideoWriter(options.output / "overlay", _rate_hz(recording, topics, options.every))
@@ -172,7 +178,16 @@ def run(options: argparse.Namespace) -> int:
     write_page(
         options.output / "report.html", summary, timing, shown, video.path.name if video.path else None
     )
-    return _print_ending(summary, timing, options.output)
+    return _print_ending(summary, timing, options.output, video.path is not None)
+
+
+def _make_folder(path: Path) -> None:
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=path):  # told now, not after an hour of work
+            pass
+    except OSError as error:
+        raise BagError(f"--output '{path}' is no folder that can be written ({error.strerror})") from error
 
 
 def _source(
@@ -234,7 +249,7 @@ def _timing(
     }
 
 
-def _print_ending(summary: dict[str, Any], timing: dict[str, Any], output: Path) -> int:
+def _print_ending(summary: dict[str, Any], timing: dict[str, Any], output: Path, with_video: bool) -> int:
     from rich.console import Console
     from rich.table import Table
 
@@ -248,11 +263,15 @@ def _print_ending(summary: dict[str, Any], timing: dict[str, Any], output: Path)
         for cells in object_rows(summary):
             by_object.add_row(*cells)
         console.print(by_object)
-    print(f"Report, tables and video: {output}")
+    print(f"{'Report, tables and video' if with_video else 'Report and tables'}: {output}")
     if summary["poses"]["count"] == 0:
         frames = summary["frames"]
         reasons = [*frames["not_joined"], *frames["not_answered"]]
         reasons += [one["example"] for one in summary["detections"]["left_out"].values()]
+        if not frames["selected"]:
+            reasons = [
+                f"none of the bag's {frames['images_read']} images was selected: see --start, --duration and --every"
+            ]
         print(f"evaluate_bag: no pose came: {'; '.join(reasons) or 'no detections'}", file=sys.stderr)
         return 1
     return 0

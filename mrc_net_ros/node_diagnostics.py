@@ -38,9 +38,9 @@ def statuses(name: str, condition: NodeCondition, cameras: Sequence[Camera]) -> 
     active = condition.state == "active"
     trouble = condition.trouble or next(iter(condition.incompatible.values()), "")
     if len(cameras) == 1 and not cameras[0].name:
-        trouble = trouble or cameras[0].trouble
+        trouble = trouble or cameras[0].trouble or cameras[0].refusal
         return [_status(name, active, condition, trouble, {**values, **cameras[0].statistics.values()})]
-    starved = {camera.name: camera.trouble for camera in cameras}
+    starved = {camera.name: camera.trouble or camera.refusal for camera in cameras}
     hungry = [camera for camera, why in starved.items() if why]
     trouble = trouble or (f"no frames from: {', '.join(hungry)}" if hungry else "")
     of_cameras = [

@@ -7,9 +7,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from rclpy.exceptions import (
+    InvalidParameterTypeException,
+    ParameterException,
+    ParameterUninitializedException,
+)
 from rclpy.node import Node
 
-from mrc_net_ros.parameter_specs import SPEC_BY_NAME, SPECS
+from mrc_net_ros.parameter_specs import SPEC_BY_NAME, SPECS, ParameterSpec
 
 # Topic tokens that ROS accepts, one or several
 CAMERA_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(/[A-Za-z_][A-Za-z0-9_]*)*")
@@ -146,10 +151,24 @@ def is_own(name: str) -> bool:
     return name in SPEC_BY_NAME
 
 
+TYPE_HINTS = {
+    str: "write a text that YAML takes for something else (off, true, 2024) in quotes of its own: \"'off'\"",
+    float: "write a whole number with its point: 1.0",
+    list: "write a list of texts: [left, right]",
+}
+
+
 def declare_parameters(node: Node) -> None:
-    """Declares all parameters; rclpy raises where a value has a wrong type or range."""
+    """Declares all parameters; raises rclpy's ParameterException where a value has a wrong type or range."""
     for spec in SPECS:
-        node.declare_parameter(spec.name, spec.default, spec.descriptor())
+        try:
+            node.declare_parameter(spec.name, spec.default, spec.descriptor())
+        except InvalidParameterTypeException as error:
+            hint = TYPE_HINTS.get(type(spec.default))
+            if hint is None:
+                raise
+            reason = str(error).removesuffix(f": {spec.name}")
+            raise ParameterException(f"{reason}; {hint}", spec.name) from error
 
 
 def read_parameters(node: Node) -> NodeSettings:
@@ -158,4 +177,13 @@ def read_parameters(node: Node) -> NodeSettings:
     Raises:
         ParameterError: a value is not allowed.
     """
-    return NodeSettings.from_values({spec.name: node.get_parameter(spec.name).value for spec in SPECS})
+    return NodeSettings.from_values({spec.name: _value(node, spec) for spec in SPECS})
+
+
+def _value(node: Node, spec: ParameterSpec) -> Any:
+    """The present value; the default where there is none, as after an empty list, which has no type in YAML."""
+    try:
+        value = node.get_parameter(spec.name).value
+    except ParameterUninitializedException:
+        value = None
+    return spec.default if value is None else value

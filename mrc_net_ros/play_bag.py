@@ -6,6 +6,7 @@ Messages are published as they were recorded, stamps included, with the time bet
 from __future__ import annotations
 
 import argparse
+import math
 import signal
 import sys
 import threading
@@ -14,7 +15,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import rclpy
+from rclpy.exceptions import InvalidTopicNameException
 from rclpy.signals import SignalHandlerOptions
+from rclpy.validate_topic_name import validate_topic_name
 
 from mrc_net_ros.bag_frames import BagError
 from mrc_net_ros.bags.recording import Recording
@@ -69,9 +72,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
             options.clock,
             options.start,
         )
-        if options.rate <= 0.0 or options.start < 0.0 or options.delay < 0.0:
-            raise BagError("--rate must be positive, --start and --delay must not be negative")
+        if not (math.isfinite(options.rate) and options.rate > 0.0):
+            raise BagError(f"--rate is {options.rate:g}: it must be positive")
+        if not all(math.isfinite(value) and value >= 0.0 for value in (options.start, options.delay)):
+            raise BagError("--start and --delay must be numbers of seconds that are not negative")
         recording = Recording(options.bag)
+        if options.start > recording.duration_s:
+            raise BagError(f"--start is {options.start:g} s, but the bag lasts {recording.duration_s:.1f} s")
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: stop.set())
         rclpy.init(args=["play_bag", *of_ros], signal_handler_options=SignalHandlerOptions.NO)
@@ -81,8 +88,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             player.destroy_node()
         finally:
             rclpy.try_shutdown()
-    except (BagError, OSError) as error:
-        print(f"play_bag: {error}", file=sys.stderr)
+    except (BagError, InvalidTopicNameException, OSError) as error:
+        print(f"play_bag: {str(error).splitlines()[0]}", file=sys.stderr)
         return 1
     return 0
 
@@ -92,12 +99,14 @@ def read_remaps(entries: Sequence[str]) -> dict[str, str]:
 
     Raises:
         BagError: an entry is not written so.
+        InvalidTopicNameException: no topic can have the new name.
     """
     remap = {}
     for entry in entries:
         old, sign, new = entry.partition(":=")
         if not (sign and old and new):
             raise BagError(f"--remap '{entry}' must be written as OLD:=NEW")
+        validate_topic_name(new)
         remap[old] = new
     return remap
 

@@ -205,7 +205,7 @@ class PoseEstimatorNode(LifecycleNode):
         for camera in self._cameras:
             if camera.inputs is not None:
                 camera.inputs.destroy()
-            camera.inputs, camera.trouble = None, ""
+            camera.inputs, camera.trouble, camera.refusal = None, "", ""
         if self._estimation is not None:
             self._estimation.stop()
             self._estimation = None
@@ -267,8 +267,7 @@ class PoseEstimatorNode(LifecycleNode):
 
     def _on_diagnostics(self) -> None:
         for camera in self._cameras:
-            if camera.inputs is not None:
-                camera.trouble = camera.inputs.trouble()
+            camera.look_for_trouble()
             if camera.trouble:
                 self.complaints(f"{camera.name} starved", camera.trouble)
         now_s = time.monotonic()

@@ -38,6 +38,37 @@ class StarvationWatch:
         return self._trouble
 
 
+class RefusalWatch:
+    """Compares counts of frames that became poses with those that could not be used."""
+
+    def __init__(self, patience_s: float = PATIENCE_S) -> None:
+        self._patience_s = patience_s
+        self._since_s: float | None = None
+        self._counts = (0, 0)
+        self._trouble = ""
+
+    def trouble(self, answered: int, unusable: int, now_s: float) -> str:
+        """Says that all complete frames of the last seconds were refused or failed, or nothing.
+
+        Args:
+            answered: frames so far whose poses were published.
+            unusable: frames so far that were refused or failed.
+            now_s: seconds, monotonic.
+        """
+        more = unusable - self._counts[1]
+        if self._since_s is None or answered != self._counts[0] or more < 0:
+            self._since_s, self._counts, self._trouble = now_s, (answered, unusable), ""
+        elif now_s - self._since_s >= self._patience_s:
+            self._since_s, self._counts = now_s, (answered, unusable)
+            self._trouble = (
+                f"images arrive with all that belongs to them, but none can be used ({more} refused or failed): "
+                "the log says why"
+                if more
+                else ""
+            )
+        return self._trouble
+
+
 def _reason(images: int, detections: int, topics: Sequence[str]) -> str:
     _, image_topic, detections_topic = topics
     if images and detections:

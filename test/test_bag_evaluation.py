@@ -70,6 +70,7 @@ def test_a_known_offset_gives_the_known_error(bag: Path, tiny_bundle: Path, tmp_
     report = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert "4.0 mm" in report
     assert report.count("data:image/jpeg") == FRAMES
+    assert "the whole bag" in report
     assert (tmp_path / "overlay.mp4").stat().st_size > 1000
     assert (tmp_path / "contact_sheet.png").is_file()
     timing = json.loads((tmp_path / "timing.json").read_text(encoding="utf-8"))
@@ -138,6 +139,9 @@ def test_the_selection_and_by_order_truth_keep_the_images_numbers(
     assert summary["errors"]["all"]["translation_error_mm"]["p90"] == pytest.approx(4.0, abs=0.01)
     assert run(bag, tiny_bundle, tmp_path, "--no-video", "--every", "2", "--duration", "0.2") == 0
     assert summary_of(tmp_path)["frames"]["selected"] == 1
+    report = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "for 0.2 s, one of 2 images" in report
+    assert "tracking: off" in report
 
 
 def test_lost_and_left_out_are_counted_with_their_reason(
@@ -189,7 +193,15 @@ def _without(written: Sequence[bags.Written], topic: str) -> list[bags.Written]:
         (["--param", "sync_slop_s:=7"], "'sync_slop_s' is 7.0, but must be from 0.0 to 1.0"),
         (["--param", "colour:=red"], "there is no parameter 'colour'"),
         (["--param", "bundle:=x"], "it has an option of its own, --bundle"),
+        (["--param", "cameras:=[left]"], "--param cameras: leave it out, one camera is evaluated"),
         (["--every", "0"], "--every and --frames must be at least 1"),
+        (["--detections-every", "0"], "--detections-every must be at least 1"),
+        (["--start", "nan"], "--start is nan: it must be"),
+        (["--duration", "nan"], "--duration is nan: it must be a positive number of seconds"),
+        (["--rate", "inf"], "--rate is inf: it must be a positive number"),
+        (["--domain", "233"], "--domain is 233: a ROS_DOMAIN_ID is from 0 to 232"),
+        (["--output", "/dev/null/out"], "--output '/dev/null/out' is no folder that can be written (Not a d"),
+        (["--output", "/proc"], "--output '/proc' is no folder that can be written"),
         (["--bundle", "/no/bundle"], "/no/bundle"),
     ],
 )
@@ -208,6 +220,13 @@ def test_what_cannot_be_used_gives_one_line(
     assert said.count("\n") == 1
 
 
+def test_a_selection_without_images_says_so(
+    bag: Path, tiny_bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(bag, tiny_bundle, tmp_path / "out", "--no-video", "--start", "50") == 1
+    assert f"no pose came: none of the bag's {FRAMES} images was selected: see --start" in capsys.readouterr().err
+
+
 def test_bags_that_cannot_be_used_give_one_line(
     scene: bags.Scene, tiny_bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -223,6 +242,9 @@ def test_bags_that_cannot_be_used_give_one_line(
         bags.write_bag(
             tmp_path / "blind", _without(written, bags.INFO)
         ).name: "no camera info of the image's frame_id",
+        bags.write_bag(
+            tmp_path / "undetected", _without(written, bags.DETECTIONS)
+        ).name: "no detections with the image's stamp",
     }
     for name, expected in cases.items():
         assert run(tmp_path / name, tiny_bundle, tmp_path / "out", "--no-video") == 1

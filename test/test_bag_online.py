@@ -122,12 +122,14 @@ def test_the_launch_file_passes_every_argument_on(monkeypatch: pytest.MonkeyPatc
     *declared, late = scope["generate_launch_description"]().arguments[0]
     for one in declared:
         assert len(one.named["description"]) > 15
-    given = {one.arguments[0]: "1" for one in declared} | {"online": "true", "no_video": "true"}
-    given |= {"device": "cpu", "param": "rectified:=false"}
+    given = {one.arguments[0]: "1" for one in declared} | {"online": "true", "no_video": "True"}
+    given |= {"device": "cpu", "tracking": "every_frame", "param": "rectified:=false"}
     (node,) = late.named["function"](given)
     words = [word.perform(given) if isinstance(word, Recorded) else word for word in node.named["arguments"]]
     options = vars(make_parser().parse_args(words))
-    assert {name for name in given if name not in options} == set()
+    assert given.keys() == options.keys()
     assert (options["online"], options["no_video"], options["param"]) == (True, True, ["rectified:=false"])
     (node,) = late.named["function"](dict.fromkeys(given, ""))
     assert len(node.named["arguments"]) == 3  # bag, --bundle and its value
+    with pytest.raises(RuntimeError, match="'online' is 'yes': it must be true or false"):
+        late.named["function"](given | {"online": "yes"})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import node_harness as harness  # first: it sets ROS's environment
 import numpy as np
 import pytest
 import rclpy
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from geometry_msgs.msg import Point
 from rclpy.parameter import Parameter
 from rclpy.parameter_client import AsyncParameterClient
@@ -197,10 +199,29 @@ def test_camera_info_of_another_size_is_refused(rig: harness.Rig, estimator: Pos
     assert not any(message.header == bad for message in rig.poses)
 
 
+def test_diagnostics_warn_while_every_image_is_refused(
+    rig: harness.Rig, estimator: PoseEstimator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rig.node.cameras[0]._refusals, "_patience_s", 1.0)
+    statuses = rig.received(DiagnosticArray, "/diagnostics", 10)
+    known = harness.detection(estimator.class_ids[0], BOXES[0])
+    stamps = iter(range(1000))
+
+    def warned() -> bool:
+        rig.send(24.2 + 1e-3 * next(stamps), [known], size=(720, 1280))
+        time.sleep(0.2)
+        return bool(statuses) and "none can be used" in statuses[-1].status[0].message
+
+    rig.wait_for(warned, "warning")
+    assert statuses[-1].status[0].level == DiagnosticStatus.WARN
+    assert len(rig.answer(rig.send(25.4, [known])).poses) == 1
+    rig.wait_for(lambda: statuses[-1].status[0].level == DiagnosticStatus.OK, "good diagnostics")
+
+
 def test_images_of_another_frame_name_the_missing_camera_info(
     rig: harness.Rig, estimator: PoseEstimator
 ) -> None:
-    head = harness.header(25.0, "left_optical_frame")
+    head = harness.header(26.0, "left_optical_frame")
     known = harness.detection(estimator.class_ids[0], BOXES[0])
     rig.detections.publish(Detection2DArray(header=head, detections=[known]))
     rig.images.publish(harness.compressed_image(head, harness.picture()))

@@ -90,6 +90,20 @@ def test_executables_and_launch_files_are_those_that_are_installed() -> None:
     assert set(_rows("Launch files")) == {path.name for path in (ROOT / "launch").glob("*.py")}
 
 
+def test_what_the_node_says_when_nothing_comes_out_is_what_it_says() -> None:
+    sources = [*(ROOT / "mrc_net_ros").rglob("*.py"), *(ROOT / "mrc_core/inference").rglob("*.py")]
+    joined = [re.sub(r'"\s*\n\s*f?"', "", path.read_text(encoding="utf-8")) for path in sources]
+    said = re.sub(r"\{[^{}]*\}", "...", "\n".join(joined))
+    page = (ROOT / "docs/nothing_comes_out.md").read_text(encoding="utf-8")
+    rows = [line.split("|")[1] for line in page.splitlines() if line.startswith("| `")]
+    assert len(rows) > 15
+    for text in re.findall(r"`([^`]+)`", "".join(rows)):
+        for part in re.split(r"\.\.\.(?:/detections)?", text):
+            if part.strip() == "expecting type":  # rclpy's
+                continue
+            assert part.strip() in said, text
+
+
 @pytest.mark.parametrize(
     "name", ["ros_api", "detectors", "calibration_and_rectification", "nothing_comes_out"]
 )

@@ -18,6 +18,9 @@ from lifecycle_msgs.msg import State, Transition
 from lifecycle_msgs.srv import ChangeState, GetState
 from rclpy.parameter import Parameter
 
+from mrc_net_ros.parameters import NodeSettings, read_parameters
+from mrc_net_ros.pose_estimator import PoseEstimatorNode
+
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -81,6 +84,17 @@ def test_class_map_to_nothing_fails_at_configure(ros: None, tiny_bundle: Path) -
         rig.close()
 
 
+def test_an_empty_list_is_the_default(ros: None) -> None:
+    """`class_map: []` has no type in YAML, and rclpy leaves the parameter without a value."""
+    context = rclpy.Context()
+    given = ("autostart:=false", "class_map:=[]", "cameras:=[]")
+    rclpy.init(args=["--ros-args", *(word for one in given for word in ("-p", one))], context=context)
+    node = PoseEstimatorNode(namespace="/empty", context=context)
+    assert read_parameters(node) == NodeSettings(autostart=False)
+    node.destroy_node()
+    rclpy.shutdown(context=context)
+
+
 def test_without_autostart_it_waits(ros: None, tiny_bundle: Path) -> None:
     rig = harness.Rig("/manual", bundle=str(tiny_bundle), device="cpu", autostart=False)
     try:
@@ -113,13 +127,23 @@ def test_a_signal_ends_the_process_cleanly(tmp_path: Path) -> None:
     assert "Traceback" not in log.read_text()
 
 
-def test_a_parameter_out_of_range_ends_with_a_message(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "mrc_net_ros.pose_estimator", "--ros-args", "-p", "max_detections:=900"]
+@pytest.mark.parametrize(
+    ("given", "reason"),
+    [
+        ("max_detections:=900", "max_detections out of range"),
+        ("max_detections:=2.5", "expecting type 'INTEGER'"),
+        ("tracking:=off", "expecting type 'STRING'; write a text that YAML takes for something else (off, true, 2024)"),
+        ("time_budget_s:=1", "expecting type 'DOUBLE'; write a whole number with its point: 1.0"),
+        ("cameras:=left", "expecting type 'STRING_ARRAY'; write a list of texts: [left, right]"),
+    ],
+)
+def test_a_parameter_that_cannot_be_ends_with_a_message(given: str, reason: str) -> None:
+    command = [sys.executable, "-m", "mrc_net_ros.pose_estimator", "--ros-args", "-p", given]
     ended = subprocess.run(
         command, cwd=ROOT, capture_output=True, text=True, timeout=60, env=os.environ, check=False
     )
     assert ended.returncode == 2
-    assert "max_detections out of range" in ended.stdout + ended.stderr
+    assert reason in ended.stdout + ended.stderr
     assert "Traceback" not in ended.stdout + ended.stderr
 
 

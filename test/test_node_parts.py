@@ -23,7 +23,7 @@ from mrc_net_ros.node_diagnostics import NodeCondition, statuses
 from mrc_net_ros.parameter_specs import SPECS
 from mrc_net_ros.parameters import NodeSettings, ParameterError
 from mrc_net_ros.prepared_frame import Instance
-from mrc_net_ros.starvation import StarvationWatch
+from mrc_net_ros.starvation import RefusalWatch, StarvationWatch
 from mrc_net_ros.synchroniser import Frame, FrameSynchroniser
 from mrc_net_ros.time_budget import PassTimes, shared_out
 from mrc_net_ros.unusable_input import UnusableInput
@@ -235,6 +235,19 @@ def test_starvation_names_what_is_missing() -> None:
     assert "stamps never match" in watch.trouble(synchroniser, topics, 24.0)
     _add(synchroniser, 4.0)
     assert watch.trouble(synchroniser, topics, 25.0) == ""
+
+
+def test_refusals_are_told_while_nothing_else_comes() -> None:
+    watch = RefusalWatch(patience_s=5.0)
+    assert watch.trouble(7, 0, 0.0) == ""
+    assert watch.trouble(7, 30, 4.0) == ""
+    assert "none can be used (40 refused or failed)" in watch.trouble(7, 40, 5.0)
+    assert "(40 refused" in watch.trouble(7, 45, 6.0)  # as it was last found
+    assert watch.trouble(8, 45, 7.0) == ""  # one was answered
+    assert watch.trouble(8, 45, 13.0) == ""  # nothing came at all
+    assert "(2 refused" in watch.trouble(8, 47, 19.0)
+    assert watch.trouble(8, 47, 25.0) == ""
+    assert watch.trouble(0, 0, 26.0) == ""  # activated again
 
 
 def test_worker_takes_the_newest_of_every_source_and_runs_errands_between() -> None:

@@ -131,13 +131,18 @@ def test_a_simulated_clock_tells_the_age_and_may_stand_still(ros: None, tiny_bun
         rig.wait_ready()
         clock = rig.peer.create_publisher(Clock, "/clock", 10)
         rig.wait_for(lambda: clock.get_subscription_count() >= 1, "subscription of /clock")
-        now = harness.header(100.25).stamp
-        rig.wait_for(
-            lambda: (
-                clock.publish(Clock(clock=now)) or rig.node.get_clock().now().nanoseconds == 100_250_000_000
-            ),
-            "simulated time",
-        )
+
+
+        def set_clock(now_s: float) -> None:
+            now = harness.header(now_s).stamp
+            rig.wait_for(
+                lambda: (
+                    clock.publish(Clock(clock=now)) or rig.node.get_clock().now().nanoseconds == round(now_s * 1e9)
+                ),
+                "simulated time",
+            )
+
+        set_clock(100.25)
         for stamp_s in (100.0, 100.1):
             assert len(rig.answer(rig.send(stamp_s, SEEN)).poses) == 1
         statistics = rig.node.cameras[0].statistics
@@ -145,6 +150,14 @@ def test_a_simulated_clock_tells_the_age_and_may_stand_still(ros: None, tiny_bun
         age_ms = statistics.percentiles_ms("age")
         assert age_ms is not None
         assert age_ms[0] == pytest.approx(200.0, abs=1.0)  # of 250 and 150 ms, however long the network took
+        set_clock(50.3)  # the bag starts again, and time with it
+        for stamp_s in (50.0, 50.1):
+            assert len(rig.answer(rig.send(stamp_s, SEEN)).poses) == 1
+        rig.wait_for(lambda: statistics.frames == 4, "counted frames")
+        age_ms = statistics.percentiles_ms("age")
+        assert age_ms is not None
+        assert age_ms[0] == pytest.approx(225.0, abs=1.0)  # of 250, 150, 300 and 200 ms
+        assert age_ms[2] == pytest.approx(300.0, abs=1.0)
     finally:
         rig.close()
 

@@ -156,7 +156,11 @@ def test_what_cannot_be_played_gives_one_line(
 ) -> None:
     for arguments, expected in (
         ([str(tmp_path / "nothing")], "there is no bag"),
-        ([str(bag), "--rate", "0"], "--rate must be positive"),
+        ([str(bag), "--rate", "0"], "--rate is 0: it must be positive"),
+        ([str(bag), "--rate", "nan"], "--rate is nan: it must be positive"),
+        ([str(bag), "--start", "100"], "--start is 100 s, but the bag lasts 0.6 s"),
+        ([str(bag), "--remap", "/info:=bad name"], "topic name must not contain characters other than"),
+        ([str(bag), "--delay", "inf"], "--start and --delay must be numbers of seconds"),
         ([str(bag), "--remap", "/info"], "must be written as OLD:=NEW"),
     ):
         assert main(arguments) == 1

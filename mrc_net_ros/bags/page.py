@@ -83,9 +83,27 @@ def _header(summary: Mapping[str, Any], timing: Mapping[str, Any]) -> str:
         ("images", f"{evaluated['topics']['image']}"),
         ("bundle", run["bundle"]),
         ("mode", evaluated["mode"]),
+        ("parameters", ", ".join(f"{k}: {v}" for k, v in sorted(evaluated["parameters"].items()))),
+        ("selection", _selection(evaluated["selection"])),
     ]
     listed = "".join(f"<div><dt>{escape(k)}</dt><dd>{escape(str(v))}</dd></div>" for k, v in facts)
     return f"<h1>Bag {escape(run['bag_name'])}</h1><div class='tiles'>{shown}</div><dl class='facts'>{listed}</dl>"
+
+
+def _selection(chosen: Mapping[str, Any]) -> str:
+    """What was taken of the bag, in words."""
+    parts = []
+    if chosen["start_s"]:
+        parts.append(f"from {chosen['start_s']:g} s")
+    if chosen["duration_s"] is not None:
+        parts.append(f"for {chosen['duration_s']:g} s")
+    if chosen["every"] > 1:
+        parts.append(f"one of {chosen['every']} images")
+    if chosen["most"] is not None:
+        parts.append(f"at most {chosen['most']} images")
+    if chosen["detections_every"] > 1:
+        parts.append(f"one of {chosen['detections_every']} messages of detections")
+    return ", ".join(parts) or "the whole bag"
 
 
 OBJECT_COLUMNS = (

@@ -11,6 +11,7 @@ from mrc_net_ros.parameters import SPECS, NodeSettings, ParameterError
 
 NOT_HERE = {
     "autostart": "nothing is started",
+    "cameras": "one camera is evaluated, that of --image",
     "image_transport": "the bag's image topic tells it",
 }
 

@@ -5,6 +5,7 @@ Nothing is lost on the way and nothing waits; the same bag gives the same frames
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -38,8 +39,10 @@ class Selection:
     detections_every: int = 1
 
     def __post_init__(self) -> None:
-        if self.start_s < 0.0 or (self.duration_s is not None and self.duration_s <= 0.0):
-            raise BagError("--start must not be negative, and --duration must be positive")
+        if not (math.isfinite(self.start_s) and self.start_s >= 0.0):
+            raise BagError(f"--start is {self.start_s:g}: it must be a number of seconds that is not negative")
+        if self.duration_s is not None and not (math.isfinite(self.duration_s) and self.duration_s > 0.0):
+            raise BagError(f"--duration is {self.duration_s:g}: it must be a positive number of seconds")
         if self.every < 1 or (self.most is not None and self.most < 1):
             raise BagError("--every and --frames must be at least 1")
         if self.detections_every < 1:
