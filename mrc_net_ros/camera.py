@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 
 from mrc_net_ros.camera_inputs import CameraInputs
 from mrc_net_ros.camera_outputs import CameraOutputs
-from mrc_net_ros.frame_estimation import PoseStep
+from mrc_net_ros.frame_estimation import DROP_REASONS, PoseStep
 from mrc_net_ros.frame_statistics import FrameStatistics
 from mrc_net_ros.loaded_bundle import LoadedBundle
 from mrc_net_ros.rectification import CameraModels
 from mrc_net_ros.stable_symmetry import StableSymmetry
-from mrc_net_ros.starvation import RefusalWatch
+from mrc_net_ros.starvation import NO_DETECTION_IS_USED, RefusalWatch
 from mrc_net_ros.synchroniser import Frame
 from mrc_net_ros.tracker import Tracker
 
@@ -42,17 +42,21 @@ class Camera:
     overlay_at_s: float = 0.0
     """When [s, monotonic] the last overlay was drawn."""
 
-    _refusals: RefusalWatch = field(default_factory=RefusalWatch)
+    _frames: RefusalWatch = field(default_factory=RefusalWatch)
+    _detections: RefusalWatch = field(default_factory=lambda: RefusalWatch(NO_DETECTION_IS_USED))
 
     def look_for_trouble(self) -> None:
         """Finds out why nothing comes out. Ask about once a second."""
         if self.inputs is None:
             return
-        dropped = self.statistics.dropped_frames
+        counted, now_s = self.statistics, time.monotonic()
+        frames, detections = counted.dropped_frames, counted.dropped_detections
         self.trouble = self.inputs.trouble()
-        self.refusal = self._refusals.trouble(
-            self.statistics.frames, dropped["refused"] + dropped["error"], time.monotonic()
-        )
+        of_frames = self._frames.trouble(counted.frames, frames["refused"] + frames["error"], now_s)
+        unusable = sum(detections[reason] for reason in (*DROP_REASONS.values(), "pose not finite"))
+        # Once there was a pose, a detector that knows more classes than the bundle is no trouble
+        of_detections = self._detections.trouble(counted.poses, 0 if counted.poses else unusable, now_s)
+        self.refusal = of_frames or of_detections
 
     def start_over(self, bundle: LoadedBundle, tracking: str) -> None:
         """Forgets the poses of former frames; ``tracking`` as the node's parameter."""

@@ -50,7 +50,7 @@ def intrinsics(info: CameraInfo, image_size: tuple[int, int], rectified: bool) -
             "with camera_calibration",
         )
     roi, bin_x, bin_y = info.roi, max(int(info.binning_x), 1), max(int(info.binning_y), 1)
-    expected = (int(roi.height or info.height) // bin_y, int(roi.width or info.width) // bin_x)
+    expected = size_of_images(info)
     if expected != tuple(image_size):
         raise UnusableInput(
             "camera_info_size",
@@ -63,6 +63,12 @@ def intrinsics(info: CameraInfo, image_size: tuple[int, int], rectified: bool) -
     matrix[0] /= bin_x
     matrix[1] /= bin_y
     return matrix
+
+
+def size_of_images(info: CameraInfo) -> tuple[int, int]:
+    """(height, width) of the images that a camera info belongs to, after its region of interest and binning."""
+    bin_x, bin_y = max(int(info.binning_x), 1), max(int(info.binning_y), 1)
+    return int(info.roi.height or info.height) // bin_y, int(info.roi.width or info.width) // bin_x
 
 
 def box_xyxy_px(box: BoundingBox2D, image_size: tuple[int, int]) -> tuple[float, float, float, float]:

@@ -90,6 +90,10 @@ def check_value(name: str, value: Any) -> None:
         parse_class_map(value)
     if name == "cameras":
         parse_cameras(value)
+    if name == "tf_prefix" and value.startswith("/"):
+        raise ParameterError(
+            f"'tf_prefix' is '{value}', but TF has no frames with a leading '/': write '{value.lstrip('/')}'"
+        )
 
 
 def parse_cameras(entries: Sequence[str]) -> tuple[str, ...]:

@@ -7,6 +7,13 @@ from collections.abc import Sequence
 from mrc_net_ros.synchroniser import FrameSynchroniser
 
 PATIENCE_S = 5.0
+NO_FRAME_IS_USED = (
+    "images arrive with all that belongs to them, but none can be used ({count} refused or failed): the log says why"
+)
+NO_DETECTION_IS_USED = (
+    "detections arrive, but none has become a pose yet ({count} left out lately): see 'dropped detections' and "
+    "'unknown classes' here, and the log"
+)
 
 
 class StarvationWatch:
@@ -39,20 +46,24 @@ class StarvationWatch:
 
 
 class RefusalWatch:
-    """Compares counts of frames that became poses with those that could not be used."""
+    """Compares counts of what was used with counts of what could not be.
 
-    def __init__(self, patience_s: float = PATIENCE_S) -> None:
-        self._patience_s = patience_s
+    Args:
+        text: what to say, with the place ``{count}`` for how many could not be used.
+    """
+
+    def __init__(self, text: str = NO_FRAME_IS_USED, patience_s: float = PATIENCE_S) -> None:
+        self._text, self._patience_s = text, patience_s
         self._since_s: float | None = None
         self._counts = (0, 0)
         self._trouble = ""
 
     def trouble(self, answered: int, unusable: int, now_s: float) -> str:
-        """Says that all complete frames of the last seconds were refused or failed, or nothing.
+        """Says that all of the last seconds could not be used, or nothing.
 
         Args:
-            answered: frames so far whose poses were published.
-            unusable: frames so far that were refused or failed.
+            answered: so far, of what came to something.
+            unusable: so far, of what was refused or failed.
             now_s: seconds, monotonic.
         """
         more = unusable - self._counts[1]
@@ -60,12 +71,7 @@ class RefusalWatch:
             self._since_s, self._counts, self._trouble = now_s, (answered, unusable), ""
         elif now_s - self._since_s >= self._patience_s:
             self._since_s, self._counts = now_s, (answered, unusable)
-            self._trouble = (
-                f"images arrive with all that belongs to them, but none can be used ({more} refused or failed): "
-                "the log says why"
-                if more
-                else ""
-            )
+            self._trouble = self._text.format(count=more) if more else ""
         return self._trouble
 
 

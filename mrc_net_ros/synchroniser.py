@@ -13,6 +13,7 @@ from message_filters import ApproximateTimeSynchronizer, SimpleFilter, TimeSynch
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from vision_msgs.msg import Detection2DArray
 
+from mrc_net_ros.conversions import size_of_images
 from mrc_net_ros.thread_time import NO_TIME, ThreadTime
 from mrc_net_ros.unusable_input import UnusableInput
 
@@ -44,24 +45,39 @@ def stamp_ns(stamp: Time) -> int:
     return int(stamp.sec) * 1_000_000_000 + int(stamp.nanosec)
 
 
+SIZES_OF_A_FRAME = 4
+"""Sizes of images whose latest camera info is remembered for each optical frame."""
+
+
 class CameraInfoCache:
-    """The last camera infos: the one with the image's stamp, else the latest of the same optical frame."""
+    """The last camera infos: the one with the image's stamp, else the latest of the same optical frame and size.
+
+    Where none has the image's size it is the latest of the frame: what is wrong is said when it is used.
+    """
 
     def __init__(self, size: int) -> None:
         self._size = size
         self._by_stamp: OrderedDict[tuple[str, int], CameraInfo] = OrderedDict()
-        self._latest: dict[str, CameraInfo] = {}
+        self._latest: dict[str, OrderedDict[tuple[int, int], CameraInfo]] = {}
 
     def add(self, info: CameraInfo) -> None:
         """Remembers a camera info."""
         self._by_stamp[(info.header.frame_id, stamp_ns(info.header.stamp))] = info
-        self._latest[info.header.frame_id] = info
+        of_frame = self._latest.setdefault(info.header.frame_id, OrderedDict())
+        of_frame.pop(size := size_of_images(info), None)
+        of_frame[size] = info
+        while len(of_frame) > SIZES_OF_A_FRAME:
+            of_frame.popitem(last=False)
         while len(self._by_stamp) > self._size:
             self._by_stamp.popitem(last=False)
 
-    def find(self, frame_id: str, at_ns: int) -> CameraInfo | None:
-        """The info for an image of this optical frame and stamp, or None."""
-        return self._by_stamp.get((frame_id, at_ns), self._latest.get(frame_id))
+    def find(self, frame_id: str, at_ns: int, size: tuple[int, int] | None = None) -> CameraInfo | None:
+        """The info for an image of this optical frame, stamp and (height, width), or None; no size: not known yet."""
+        exact, of_frame = self._by_stamp.get((frame_id, at_ns)), self._latest.get(frame_id)
+        if exact is not None or not of_frame:
+            return exact
+        latest = next(reversed(of_frame.values()))
+        return latest if size is None else of_frame.get(size, latest)
 
     @property
     def frame_ids(self) -> list[str]:
@@ -204,7 +220,8 @@ class FrameSynchroniser:
         self._on_frame(self._frame(image, detections, info))
 
     def _info_of(self, image: Image | CompressedImage) -> CameraInfo | None:
-        return self.camera_infos.find(image.header.frame_id, stamp_ns(image.header.stamp))
+        size = (int(image.height), int(image.width)) if isinstance(image, Image) else None
+        return self.camera_infos.find(image.header.frame_id, stamp_ns(image.header.stamp), size)
 
     def _frame(
         self, image: Image | CompressedImage, detections: Detection2DArray | None, info: CameraInfo

@@ -296,6 +296,9 @@ def test_live_parameter_applies_and_others_are_rejected(rig: harness.Rig, estima
     assert not rejected.successful
     assert "'image_transport' cannot change while the node is active" in rejected.reason
     assert rig.node.get_parameter("min_detection_score").value == 0.0
+    rejected = set_parameters(threshold, Parameter("tf_prefix", value="/arm/"))
+    assert not rejected.successful
+    assert "TF has no frames with a leading '/': write 'arm/'" in rejected.reason
 
     assert set_parameters(threshold).successful
     known = estimator.class_ids[0]

@@ -10,6 +10,7 @@ import node_harness as harness  # first: it sets ROS's environment
 import numpy as np
 import pytest
 import rclpy
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, CompressedImage
 from vision_msgs.msg import Detection2DArray
@@ -109,5 +110,50 @@ def test_a_region_of_interest_and_binning_move_and_scale_the_intrinsics(ros: Non
         estimator = PoseEstimator.from_bundle(tiny_bundle, device="cpu")
         (expected,) = estimator.estimate(rgb, matrix, [Detection("wedge", box, 0.9)])
         np.testing.assert_allclose(matrix_from_pose(pose.pose.pose), expected.cam_from_obj, atol=1e-4)
+    finally:
+        rig.close()
+
+
+def test_an_image_takes_the_info_of_its_own_size_though_another_is_newer(ros: None, tiny_bundle: Path) -> None:
+    """As after a camera has changed its mode and back, or where two modes share a topic."""
+    rig = harness.Rig("/modes", bundle=str(tiny_bundle), device="cpu", image_qos="reliable")
+    try:
+        rig.wait_ready()
+        known = harness.detection("wedge", BOX)
+        assert len(rig.answer(rig.send(1.0, [known])).poses) == 1
+        rig.infos.publish(harness.camera_info(harness.header(1.1), size=(720, 1280)))
+        rig.wait_for(lambda: _infos_of(rig) == 2, "the other camera info")
+        head = harness.header(1.2)
+        rig.detections.publish(Detection2DArray(header=head, detections=[known]))
+        rig.images.publish(harness.raw_image(head, harness.picture()))
+        assert len(rig.answer(head).poses) == 1
+    finally:
+        rig.close()
+
+
+def _infos_of(rig: harness.Rig) -> int:
+    return len(rig.node.cameras[0].inputs.synchroniser.camera_infos._by_stamp)
+
+
+def test_diagnostics_warn_until_the_first_detection_becomes_a_pose(ros: None, tiny_bundle: Path) -> None:
+    rig = harness.Rig("/classes", bundle=str(tiny_bundle), device="cpu", image_qos="reliable")
+    statuses = rig.received(DiagnosticArray, "/diagnostics", 10)
+    try:
+        rig.wait_ready()
+        rig.node.cameras[0]._detections._patience_s = 1.0
+        stamps = iter(range(1000))
+
+        def sent_until(said: str) -> bool:
+            rig.answer(rig.send(1.0 + 0.1 * next(stamps), [harness.detection("47", BOX)]))
+            time.sleep(0.2)
+            return bool(statuses) and said in statuses[-1].status[0].message
+
+        rig.wait_for(lambda: sent_until("none has become a pose yet"), "warning")
+        assert statuses[-1].status[0].level == DiagnosticStatus.WARN
+        rig.answer(rig.send(900.0, [harness.detection("wedge", BOX)]))
+        rig.wait_for(lambda: statuses[-1].status[0].level == DiagnosticStatus.OK, "good diagnostics")
+        end_s = time.monotonic() + 3.0
+        while time.monotonic() < end_s:  # from now on it is a detector that knows more than the bundle
+            assert not sent_until("none has become")
     finally:
         rig.close()

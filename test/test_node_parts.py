@@ -24,7 +24,7 @@ from mrc_net_ros.parameter_specs import SPECS
 from mrc_net_ros.parameters import NodeSettings, ParameterError
 from mrc_net_ros.prepared_frame import Instance
 from mrc_net_ros.starvation import RefusalWatch, StarvationWatch
-from mrc_net_ros.synchroniser import Frame, FrameSynchroniser
+from mrc_net_ros.synchroniser import CameraInfoCache, Frame, FrameSynchroniser
 from mrc_net_ros.time_budget import PassTimes, shared_out
 from mrc_net_ros.unusable_input import UnusableInput
 from mrc_net_ros.worker import NewestFirstWorker
@@ -216,6 +216,28 @@ def test_synchroniser_takes_the_info_of_the_stamp_else_the_latest_of_the_frame()
     assert harness.seconds(frames[1].camera_info.header.stamp) == 2.0
     _add(synchroniser, 2.5)
     assert harness.seconds(frames[2].camera_info.header.stamp) == 2.1
+
+
+def test_infos_of_other_sizes_do_not_push_out_the_one_that_fits() -> None:
+    infos = CameraInfoCache(size=10)
+    for stamp_s, size in ((1.0, (480, 640)), (1.1, (720, 1280)), (1.2, (240, 320))):
+        infos.add(harness.camera_info(harness.header(stamp_s), size=size))
+
+    def found(at_s: float, size: tuple[int, int] | None) -> float:
+        info = infos.find(harness.FRAME, round(at_s * 1e9), size)
+        assert info is not None
+        return harness.seconds(info.header.stamp)
+
+    assert found(1.1, (480, 640)) == 1.1  # its own stamp's, whatever it says: it is refused by name
+    assert found(1.5, (480, 640)) == 1.0
+    assert found(1.5, (720, 1280)) == 1.1
+    assert found(1.5, (1, 1)) == found(1.5, None) == 1.2
+    part = harness.camera_info(harness.header(1.3), size=(480, 640))
+    part.binning_x = part.binning_y = 2
+    infos.add(part)
+    assert found(1.5, (240, 320)) == 1.3
+    assert found(1.5, (480, 640)) == 1.0
+    assert infos.find("another_camera", 0, (480, 640)) is None
 
 
 def test_starvation_names_what_is_missing() -> None:
