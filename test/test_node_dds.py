@@ -202,7 +202,7 @@ def test_camera_info_of_another_size_is_refused(rig: harness.Rig, estimator: Pos
 def test_diagnostics_warn_while_every_image_is_refused(
     rig: harness.Rig, estimator: PoseEstimator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(rig.node.cameras[0]._refusals, "_patience_s", 1.0)
+    monkeypatch.setattr(rig.node.cameras[0]._frames, "_patience_s", 1.0)
     statuses = rig.received(DiagnosticArray, "/diagnostics", 10)
     known = harness.detection(estimator.class_ids[0], BOXES[0])
     stamps = iter(range(1000))
