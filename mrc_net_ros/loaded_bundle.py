@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from mrc_core.geometry import ObjectModel
 from mrc_core.inference import Detection, Followed, PoseEstimator, PoseFollower
 from mrc_net_ros.naming import topic_tokens
-from mrc_net_ros.openmp_helpers import in_passing_thread
+from mrc_net_ros.openmp_helpers import without_helpers
 from mrc_net_ros.parameters import NodeSettings, ParameterError, check_class_map
 
 WARM_UP_PASSES = 2
@@ -65,7 +65,7 @@ class LoadedBundle:
 
 
 def load_bundle(path: str, settings: NodeSettings) -> LoadedBundle:
-    """Loads a bundle and checks that the node can publish it; in a thread that ends, see ``openmp_helpers``.
+    """Loads a bundle and checks that the node can publish it; in a thread apart, see ``openmp_helpers``.
 
     Raises:
         ParameterError: no path, no such device, or a class map that leads to a class that the bundle has not.
@@ -77,7 +77,7 @@ def load_bundle(path: str, settings: NodeSettings) -> LoadedBundle:
             "the parameter 'bundle' is empty: give the folder of a trained bundle, for example "
             "'--ros-args -p bundle:=demo/bundle'"
         )
-    return in_passing_thread(lambda: _load(path, settings))
+    return without_helpers(lambda: _load(path, settings))
 
 
 def _load(path: str, settings: NodeSettings) -> LoadedBundle:

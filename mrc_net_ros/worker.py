@@ -7,6 +7,8 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any, Generic, TypeVar
 
+from mrc_net_ros.kept_threads import run_in_kept_thread
+
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -30,8 +32,8 @@ class NewestFirstWorker(Generic[Item]):
         self._slots: dict[str, Item] = {}
         self._errands: list[tuple[Callable[[], Any], Future[Any]]] = []
         self._stopping = False
-        self._thread = threading.Thread(target=self._loop, name="pose_estimation", daemon=True)
-        self._thread.start()
+        self._thread: threading.Thread | None = None
+        self._done = run_in_kept_thread(self._run, "pose_estimation")
 
     @property
     def is_awaited(self) -> bool:
@@ -72,7 +74,14 @@ class NewestFirstWorker(Generic[Item]):
             self._slots = {}
             self._wake.notify()
         if self._thread is not threading.current_thread():
-            self._thread.join()
+            self._done.wait()
+
+    def _run(self) -> None:
+        self._thread = threading.current_thread()
+        try:
+            self._loop()
+        finally:
+            self._thread = None
 
     def _loop(self) -> None:
         while True:
