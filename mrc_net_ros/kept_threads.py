@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable
 from queue import SimpleQueue
 
-_Errands = SimpleQueue[tuple[Callable[[], None], threading.Event]]
+_Errands = SimpleQueue[tuple[Callable[[], None], str, threading.Event]]
 
 _idle: list[_Errands] = []
 
@@ -21,7 +21,7 @@ def run_in_kept_thread(errand: Callable[[], None], name: str) -> threading.Event
     The threads are daemons: they do not hold up the end of the process.
 
     Args:
-        name: of a new thread.
+        name: of the thread while it runs the errand.
 
     Returns:
         What is set once the errand is done.
@@ -31,14 +31,14 @@ def run_in_kept_thread(errand: Callable[[], None], name: str) -> threading.Event
         errands = _idle.pop()
     except IndexError:
         errands = SimpleQueue()
-        threading.Thread(target=_serve, args=(errands,), name=name, daemon=True).start()
-    errands.put((errand, done))
+        threading.Thread(target=_serve, args=(errands,), daemon=True).start()
+    errands.put((errand, name, done))
     return done
 
 
 def _serve(errands: _Errands) -> None:
     while True:
-        errand, done = errands.get()
+        errand, threading.current_thread().name, done = errands.get()
         try:
             errand()
         except BaseException:  # this thread ends, and is not used again

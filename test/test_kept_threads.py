@@ -21,7 +21,8 @@ def _ran_in(name: str) -> threading.Thread:
 def test_one_after_the_other_have_one_thread_and_at_once_they_have_two() -> None:
     first = _ran_in("kept")
     assert first.daemon
-    assert _ran_in("kept") is first
+    assert _ran_in("kept again") is first
+    assert first.name == "kept again"
     go_on, threads = threading.Event(), []
 
     def waiting() -> None:
