@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from mrc_core.geometry import ObjectModel
 from mrc_core.inference import Detection, Followed, PoseEstimator, PoseFollower
 from mrc_net_ros.naming import topic_tokens
-from mrc_net_ros.openmp_helpers import without_helpers
+from mrc_net_ros.openmp_helpers import send_helpers_home
 from mrc_net_ros.parameters import NodeSettings, ParameterError, check_class_map
 
 WARM_UP_PASSES = 2
@@ -65,7 +65,7 @@ class LoadedBundle:
 
 
 def load_bundle(path: str, settings: NodeSettings) -> LoadedBundle:
-    """Loads a bundle and checks that the node can publish it; in a thread apart, see ``openmp_helpers``.
+    """Loads a bundle and checks that the node can publish it. OpenMP's helpers of the calling thread are sent home.
 
     Raises:
         ParameterError: no path, no such device, or a class map that leads to a class that the bundle has not.
@@ -77,11 +77,10 @@ def load_bundle(path: str, settings: NodeSettings) -> LoadedBundle:
             "the parameter 'bundle' is empty: give the folder of a trained bundle, for example "
             "'--ros-args -p bundle:=demo/bundle'"
         )
-    return without_helpers(lambda: _load(path, settings))
-
-
-def _load(path: str, settings: NodeSettings) -> LoadedBundle:
-    estimator = PoseEstimator.from_bundle(path, device=resolve_device(settings.device))
+    try:
+        estimator = PoseEstimator.from_bundle(path, device=resolve_device(settings.device))
+    finally:
+        send_helpers_home()
     check_class_map(settings.class_map, estimator.class_ids)
     bundle = estimator.bundle
     files: Sequence[Path | None] = bundle.mesh_files or [None] * len(bundle.objects)

@@ -4,8 +4,7 @@ libgomp keeps helpers for every thread that has ever computed, until that thread
 
 - Once all threads together have more helpers than there are processors, it takes the processors for crowded: helpers
   then sleep between the many small steps of a network instead of waiting for the next one, and a pass takes almost
-  twice as long. So one thread alone may keep helpers, the one that runs the network; all else that computes does so in
-  a thread that sends its helpers home.
+  twice as long. So a thread that has loaded a network sends its helpers home before another one runs it.
 - After a pass they wait for the next step for some milliseconds at full load, and take the processors from those who
   send the poses and those who get them. So they are sent home as soon as a pass is over; to have them again takes a
   tenth of a millisecond.
@@ -14,36 +13,12 @@ libgomp keeps helpers for every thread that has ever computed, until that thread
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
-from typing import TypeVar
-
-Result = TypeVar("Result")
 
 MAPPED_FILES = Path("/proc/self/maps")
 OMP_PAUSE_SOFT = 1
 """OpenMP 5.0, section 3.2.43 (omp_pause_resource): what threads have set stays."""
-
-
-_apart = ThreadPoolExecutor(1, thread_name_prefix="apart")
-"""Always the same thread, see ``kept_threads``."""
-
-
-def without_helpers(errand: Callable[[], Result]) -> Result:
-    """Runs something in another thread, waits for it, and returns or raises what it does; no helpers stay.
-
-    Not from within such an errand: it would wait for itself.
-    """
-    return _apart.submit(_then_send_home, errand).result()
-
-
-def _then_send_home(errand: Callable[[], Result]) -> Result:
-    try:
-        return errand()
-    finally:
-        send_helpers_home()
 
 
 def send_helpers_home() -> None:

@@ -143,6 +143,17 @@ def test_a_map_of_a_lens_is_the_lens() -> None:
         assert np.abs(moved.transpose(1, 2, 0) - true).max() < 0.01, model
 
 
+def test_where_a_lens_model_has_no_value_crops_are_black() -> None:
+    def holed(points_px: np.ndarray) -> np.ndarray:
+        return np.where(points_px[:, :1] > 320.0, [[np.nan, np.inf]], points_px)
+
+    box = torch.tensor([[250.0, 180.0, 390.0, 320.0]])
+    white, lens = torch.ones(3, *harness.SIZE), LensMap.measured(holed, harness.SIZE)
+    crop, _ = extract_crops(white, torch.from_numpy(harness.K), box, 128, lens=lens)
+    assert bool((crop[0, :3, :, :60] > 0.99).all())
+    assert bool((crop[0, :3, :, 68:] == 0.0).all())
+
+
 @pytest.mark.parametrize("model", LENSES)
 def test_a_box_encloses_what_it_enclosed_before(model: str) -> None:
     info = _info(model)

@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
+FAR_PX = 1e6
+"""Where a lens model says nothing (a pole of its formula): beyond any image, so that it is black."""
 STEP_PX = 4
 """Between the map's nodes. Lenses bend little over so short a way: in between, the line is off by 0.01 px or less."""
 
@@ -38,10 +40,11 @@ class LensMap:
             distorted_points: pixels (N, 2) of the image without distortion -> those of the image as it was taken.
             image_size: (height, width).
         """
-        height, width = (STEP_PX * np.arange(math.ceil((side - 1) / STEP_PX) + 1) for side in image_size)
-        columns, rows = np.meshgrid(width.astype(np.float64), height.astype(np.float64))
+        along_y, along_x = (STEP_PX * np.arange(math.ceil((side - 1) / STEP_PX) + 1.0) for side in image_size)
+        columns, rows = np.meshgrid(along_x, along_y)
         nodes = np.stack([columns, rows], axis=-1)
         moved = distorted_points(nodes.reshape(-1, 2)).reshape(nodes.shape) - nodes
+        moved = np.nan_to_num(moved, nan=FAR_PX, posinf=FAR_PX, neginf=-FAR_PX).clip(-FAR_PX, FAR_PX)
         return cls(torch.from_numpy(moved.transpose(2, 0, 1).astype(np.float32).copy()))
 
     def displacement_at(self, x_px: Tensor, y_px: Tensor) -> Tensor:
