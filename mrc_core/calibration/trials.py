@@ -14,7 +14,7 @@ from torch import Tensor
 from mrc_core.calibration.starts import tracked_starts
 from mrc_core.data.scenes import SceneBatch
 from mrc_core.evaluation.pose_deviation import pose_deviation
-from mrc_core.evaluation.pose_errors import add_or_add_s
+from mrc_core.evaluation.pose_judge import RECALL_THRESHOLD, PoseJudge
 from mrc_core.geometry.objects import ObjectModel
 from mrc_core.inference.calibration import EVIDENCE
 from mrc_core.inference.evidence import BucketSpread, detected_evidence, tracked_evidence
@@ -22,8 +22,6 @@ from mrc_core.model.two_stage import Crops, TwoStage
 
 Array = NDArray[np.float64]
 
-WITHIN_DIAMETERS = 0.1  # a pose is right where ADD(-S) is below this
-POINTS = 1024  # of each object's surface
 BATCH = 16
 
 
@@ -77,7 +75,7 @@ def collect(
         seed: of the poses that tracking starts from.
         progress: is told how many scenes are done.
     """
-    judge = _Judge(objects)
+    trial = _Trier(objects)
     spread = BucketSpread(objects, two_stage.codec.grid)
     diameters = torch.tensor([item.diameter for item in objects])
     rounds = two_stage.network.config.rounds
@@ -88,47 +86,40 @@ def collect(
         output = two_stage(crops)
         sure = output.logits.rotation.sigmoid().amax(dim=1)
         evidence = detected_evidence(output, index, spread)
-        found["detected"].append(judge(batch, output.pose, evidence, sure))
+        found["detected"].append(trial(batch, output.pose, evidence, sure))
 
         rng = torch.Generator().manual_seed((seed * 1_000_003 + number) % 2**63)
         starts = tracked_starts(batch.cam_from_obj, output.pose, diameters[index.cpu()], rng)
         refinement = two_stage.refine(crops, output.real, starts)
         evidence = tracked_evidence(output.real.mask_logit, refinement)
-        found["tracked"].append(judge(batch, refinement.pose, evidence, sure))
+        found["tracked"].append(trial(batch, refinement.pose, evidence, sure))
         if rounds > 1:
             for _ in range(rounds - 1):
                 refinement = two_stage.refine(crops, output.real, refinement.pose)
             evidence = tracked_evidence(output.real.mask_logit, refinement)
-            found["tracked_in_rounds"].append(judge(batch, refinement.pose, evidence, sure))
+            found["tracked_in_rounds"].append(trial(batch, refinement.pose, evidence, sure))
         progress(min(samples, (number + 1) * BATCH))
     return {name: Trials.join(parts) for name, parts in found.items()}
 
 
-class _Judge:
-    """Compares poses with the truth of their batch."""
+class _Trier:
+    """Makes trials of the poses of a batch by comparing them with the truth."""
 
     def __init__(self, objects: Sequence[ObjectModel]) -> None:
-        self.objects = objects
-        self.surface = [torch.as_tensor(o.centred_mesh.sample_points(POINTS, seed=2)).float() for o in objects]
+        self._objects, self._judge = objects, PoseJudge(objects)
 
     def __call__(self, batch: SceneBatch, pose: Tensor, evidence: Tensor, stage_one: Tensor) -> Trials:
-        count = len(pose)
-        right, deviation = torch.zeros(count, dtype=torch.bool), torch.zeros(count, 6, dtype=torch.float64)
-        for i, item in enumerate(self.objects):
+        deviation = torch.zeros(len(pose), 6, dtype=torch.float64)
+        for i, item in enumerate(self._objects):
             at = (batch.object_index == i).nonzero().squeeze(1)
-            if not len(at):
-                continue
-            est, true = pose[at].float(), batch.cam_from_obj[at]
-            # sampled points would see a right pose of a symmetric object as wrong: from the nearest equivalent
-            near = item.centred_symmetries.nearest_pose(true, est, item.moment)
-            error = add_or_add_s(est, near, self.surface[i].to(est), not item.symmetries.is_trivial)
-            right[at.cpu()] = (error < WITHIN_DIAMETERS * item.diameter).cpu()
-            deviation[at.cpu()] = pose_deviation(est, true, item.centred_symmetries, item.moment).cpu()
+            if len(at):
+                est, true = pose[at].float(), batch.cam_from_obj[at]
+                deviation[at.cpu()] = pose_deviation(est, true, item.centred_symmetries, item.moment).cpu()
         return Trials(
             batch.object_index.cpu().numpy(),
             evidence.double().cpu().numpy(),
             stage_one.double().cpu().numpy(),
-            right.numpy(),
+            (self._judge(pose.float(), batch)[:, 0] < RECALL_THRESHOLD).numpy(),
             pose.double().cpu().numpy(),
             deviation.numpy(),
         )

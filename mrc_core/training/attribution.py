@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 
 from mrc_core.data.scenes import SceneBatch
+from mrc_core.evaluation.pose_judge import RECALL_THRESHOLD, PoseJudge
 from mrc_core.geometry.objects import ObjectModel
 from mrc_core.geometry.rotations import make_transform
 from mrc_core.model.two_stage import Crops, TwoStage
-from mrc_core.training.pose_judge import RECALL_THRESHOLD, PoseJudge
 
 ERROR, ANGLE, DEPTH = 0, 1, 3  # columns of the judge's rows
 

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from mrc_core.data.scenes import SceneBatch
+from mrc_core.evaluation.pose_judge import RECALL_THRESHOLD, PoseJudge
 from mrc_core.geometry.objects import ObjectModel
 from mrc_core.model.two_stage import Crops, TwoStage
-from mrc_core.training.pose_judge import RECALL_THRESHOLD, PoseJudge
 
 FLIP_DEG = 90.0
 

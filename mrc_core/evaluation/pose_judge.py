@@ -1,4 +1,4 @@
-"""How far estimated poses of training's samples are off."""
+"""How far estimated poses of rendered samples are off: for training, diagnosis and calibration."""
 
 from __future__ import annotations
 
